@@ -1,0 +1,204 @@
+"""The packed file: one safetensors file whose metadata holds the graph as JSON. docs/format.md is its contract."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from signbit.packed import edges as edge_types
+from signbit.packed.bits import Array
+from signbit.packed.edges import Edge, GraphError
+from signbit.packed.graph import MAX_NODES, Graph
+from signbit.packed.image import ImagePreparation
+from signbit.packed.nodes import NODES, Node
+from signbit.packed.schema import from_json, tensor_fields, to_json
+from signbit.packed.weights import ENCODINGS, BinaryWeights
+
+VERSION = "1"
+_HEADER = {"format": "signbit", "version": VERSION, "bit_order": "little", "sign": "bit 1 is -1"}
+_EDGES: dict[str, Any] = {
+    cls.__name__: cls for cls in (edge_types.Image, edge_types.Bits, edge_types.Int, edge_types.Real)
+}
+
+
+class PackedFileError(ValueError):
+    """A file that is not a packed model, or a damaged one; the message names the file and what is wrong."""
+
+
+def save(graph: Graph, path: str | Path) -> Path:
+    """Writes `graph` to `path`: beside it first, then renamed, so that no half-written file is ever seen.
+
+    Raises:
+        ValueError: the folder is missing or not writable.
+    """
+    target = Path(path)
+    content = dumps(graph)
+    try:
+        descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise ValueError(f"cannot write {str(target)!r}: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, target)
+    except OSError as error:
+        Path(beside).unlink(missing_ok=True)
+        raise ValueError(f"cannot write {str(target)!r}: {error.strerror}") from None
+    return target
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def dumps(graph: Graph) -> bytes:
+    """The bytes of the packed file of `graph`."""
+    tensors: dict[str, Array] = {}
+    nodes = [_node_to_json(node, tensors) for node in graph.nodes]
+    document = {
+        "inputs": {name: {"kind": type(e).__name__, **to_json(e)} for name, e in graph.inputs.items()},
+        "nodes": nodes,
+        "output": graph.output,
+        "image": None if graph.image is None else to_json(graph.image),
+        "labels": list(graph.labels),
+    }
+    header = _HEADER | {"graph": json.dumps(document, separators=(",", ":"), allow_nan=False)}
+    return to_safetensors({name: np.ascontiguousarray(t) for name, t in tensors.items()}, metadata=header)
+
+
+def _node_to_json(node: Node, tensors: dict[str, Array]) -> dict[str, Any]:
+    document: dict[str, Any] = {"op": type(node).__name__, **to_json(node)}
+    weight = getattr(node, "weight", None)
+    holders = [(node.name, node)]
+    if weight is not None and not isinstance(weight, np.ndarray):
+        document["weight"] = {"encoding": weight.encoding, **to_json(weight)}
+        holders.append((f"{node.name}.weight", weight))
+    for prefix, holder in holders:
+        for name in tensor_fields(type(holder)):
+            if getattr(holder, name) is not None:
+                tensors[f"{prefix}.{name}"] = getattr(holder, name)
+    return document
+
+
+def load(path: str | Path) -> Graph:
+    """Reads and checks a packed file.
+
+    Raises:
+        PackedFileError: missing, not a packed model, of another version, truncated, damaged or inconsistent.
+    """
+    source = Path(path)
+    try:
+        if source.is_dir():
+            raise PackedFileError(f"{str(source)!r} is a folder, not a packed model (.sbit)")
+        with safe_open(source, framework="numpy") as file:
+            return _read(file.metadata() or {}, {name: file.get_slice(name) for name in file.keys()}, file)
+    except FileNotFoundError:
+        raise PackedFileError(f"packed model {str(source)!r} does not exist") from None
+    except GraphError as error:
+        raise PackedFileError(f"{str(source)!r}: {error}") from None
+    except (SafetensorError, OSError, RecursionError, MemoryError, UnicodeError) as error:
+        raise PackedFileError(f"{str(source)!r} is not a packed model, or is damaged: {error}") from None
+
+
+def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> Graph:
+    if metadata.get("format") != "signbit":
+        raise GraphError("the safetensors file holds no signbit model")
+    for key, value in _HEADER.items():
+        if metadata.get(key) != value:
+            raise GraphError(f"{key} is {metadata.get(key)!r}; this signbit reads {value!r}")
+    try:
+        document = json.loads(metadata.get("graph", ""), parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise GraphError(f"the graph is not JSON: {error}") from None
+    for key, kind in {"inputs": dict, "nodes": list, "output": str, "labels": list}.items():
+        if not isinstance(document, dict) or not isinstance(document.get(key), kind):
+            raise GraphError(f"the graph has no valid {key!r}")
+    if len(document["nodes"]) > MAX_NODES:
+        raise GraphError(f"{len(document['nodes'])} nodes are more than {MAX_NODES}")
+    if not all(isinstance(label, str) for label in document["labels"]):
+        raise GraphError("a label is not a string")
+    tensors = _Tensors(slices, file)
+    inputs = {name: _edge(edge) for name, edge in document["inputs"].items()}
+    if len(inputs) != 1:
+        raise GraphError(f"a packed model has one input, not {len(inputs)}")
+    nodes = tuple(_node(node, tensors) for node in document["nodes"])
+    tensors.expect_all_read()
+    image = document.get("image")
+    try:
+        preparation = None if image is None else from_json(ImagePreparation, image)
+    except ValueError as error:
+        raise GraphError(f"image: {error}") from None
+    return Graph(inputs, nodes, document["output"], preparation, tuple(document["labels"]))
+
+
+def _refuse_constant(name: str) -> None:
+    raise GraphError(f"the graph holds {name}")
+
+
+def _edge(document: Any) -> Edge:
+    kind = document.pop("kind", None) if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in _EDGES:
+        raise GraphError(f"an input has the unknown kind {kind!r}; known: {', '.join(_EDGES)}")
+    edge: Edge = from_json(_EDGES[kind], document)
+    return edge
+
+
+def _node(document: Any, tensors: "_Tensors") -> Node:
+    if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+        raise GraphError("a node is not an object with a name")
+    name, op = document["name"], document.pop("op", None)
+    if not isinstance(op, str) or op not in NODES:
+        raise GraphError(f"node {name!r}: unknown operator {op!r}; this signbit knows {', '.join(NODES)}")
+    try:
+        cls = NODES[op]
+        arrays: dict[str, Any] = tensors.take(name, cls)
+        if any(f.name == "weight" for f in fields(cls)) and "weight" not in tensor_fields(cls):
+            arrays["weight"] = _weights(name, document.pop("weight", None), tensors)
+        return from_json(cls, document, **arrays)
+    except GraphError as error:
+        raise GraphError(f"node {name!r}: {error}") from None
+
+
+def _weights(name: str, document: Any, tensors: "_Tensors") -> BinaryWeights:
+    encoding = document.pop("encoding", None) if isinstance(document, dict) else None
+    if not isinstance(encoding, str) or encoding not in ENCODINGS:
+        raise GraphError(f"unknown weight encoding {encoding!r}; known: {', '.join(ENCODINGS)}")
+    cls = ENCODINGS[encoding]
+    return from_json(cls, document, **tensors.take(f"{name}.weight", cls))
+
+
+class _Tensors:
+    """The tensors of a file, each read once, dtype checked first; leftovers are an error."""
+
+    _DTYPES = {"U8": "uint8", "I8": "int8", "U16": "uint16", "U32": "uint32", "I32": "int32", "F32": "float32"}
+
+    def __init__(self, slices: Mapping[str, Any], file: Any) -> None:
+        self._slices = dict(slices)
+        self._file = file
+
+    def take(self, prefix: str, cls: type) -> dict[str, Array]:
+        arrays: dict[str, Array] = {}
+        for name, allowed in tensor_fields(cls).items():
+            key = f"{prefix}.{name}"
+            found = self._slices.pop(key, None)
+            if found is None:
+                continue
+            dtype = self._DTYPES.get(found.get_dtype(), found.get_dtype())
+            if dtype not in allowed:
+                raise GraphError(f"tensor {key!r} is {dtype}, expected {' or '.join(allowed)}")
+            arrays[name] = self._file.get_tensor(key)
+        return arrays
+
+    def expect_all_read(self) -> None:
+        if self._slices:
+            raise GraphError(f"tensor {min(self._slices)!r} belongs to no node")
