@@ -21,7 +21,7 @@ def negative(x: npt.ArrayLike) -> Bytes:
 
 
 def sign(x: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """Signs of `x`, any shape, in {-1, +1}; sign(0) = +1."""
+    """The signs of an array of any shape, in {-1, +1}, with sign(0) = +1."""
     return values(negative(x))
 
 

@@ -23,6 +23,7 @@ from signbit.packed.weights import ENCODINGS, BinaryWeights
 
 VERSION = "1"
 _HEADER = {"format": "signbit", "version": VERSION, "bit_order": "little", "sign": "bit 1 is -1"}
+_DTYPES = {"U8": "uint8", "I8": "int8", "U16": "uint16", "U32": "uint32", "I32": "int32", "F32": "float32"}
 _EDGES: dict[str, Any] = {
     cls.__name__: cls for cls in (edge_types.Image, edge_types.Bits, edge_types.Int, edge_types.Real)
 }
@@ -101,7 +102,8 @@ def load(path: str | Path) -> Graph:
         if source.is_dir():
             raise PackedFileError(f"{str(source)!r} is a folder, not a packed model (.sbit)")
         with safe_open(source, framework="numpy") as file:
-            return _read(file.metadata() or {}, {name: file.get_slice(name) for name in file.keys()}, file)
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118: a safe_open cannot be iterated
+            return _read(file.metadata() or {}, slices, file)
     except FileNotFoundError:
         raise PackedFileError(f"packed model {str(source)!r} does not exist") from None
     except GraphError as error:
@@ -180,8 +182,6 @@ def _weights(name: str, document: Any, tensors: "_Tensors") -> BinaryWeights:
 class _Tensors:
     """The tensors of a file, each read once, dtype checked first; leftovers are an error."""
 
-    _DTYPES = {"U8": "uint8", "I8": "int8", "U16": "uint16", "U32": "uint32", "I32": "int32", "F32": "float32"}
-
     def __init__(self, slices: Mapping[str, Any], file: Any) -> None:
         self._slices = dict(slices)
         self._file = file
@@ -193,7 +193,7 @@ class _Tensors:
             found = self._slices.pop(key, None)
             if found is None:
                 continue
-            dtype = self._DTYPES.get(found.get_dtype(), found.get_dtype())
+            dtype = _DTYPES.get(found.get_dtype(), found.get_dtype())
             if dtype not in allowed:
                 raise GraphError(f"tensor {key!r} is {dtype}, expected {' or '.join(allowed)}")
             arrays[name] = self._file.get_tensor(key)

@@ -62,9 +62,9 @@ class ImagePreparation:
         converted = opened.convert(self.mode)
         if self.resize is not None:
             scale = self.resize / min(converted.size)
-            size = tuple(max(self.resize, round(side * scale)) for side in converted.size)
-            left, top = (size[0] - self.width) // 2, (size[1] - self.height) // 2
-            converted = converted.resize(size, Pillow.Resampling.BILINEAR)
+            width, height = (max(self.resize, round(side * scale)) for side in converted.size)
+            left, top = (width - self.width) // 2, (height - self.height) // 2
+            converted = converted.resize((width, height), Pillow.Resampling.BILINEAR)
             converted = converted.crop((left, top, left + self.width, top + self.height))
         elif converted.size != (self.width, self.height):
             converted = converted.resize((self.width, self.height), Pillow.Resampling.BILINEAR)

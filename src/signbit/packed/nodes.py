@@ -222,9 +222,8 @@ def _dense_output(node: Conv | Linear, x: Edge, shape: tuple[int, ...]) -> Edge:
     expect(node.bias is None, "int8 sums take no bias; add it in the affine that follows")
     expect((node.format, node.step) == ("float32", None), "integer sums have no real format")
     low, high = integer_range(x)
-    expect(
-        -128 <= low and high <= 127 or low >= 0 and high <= 255, f"int8 weights need 8-bit inputs, got {describe(x)}"
-    )
+    signed, unsigned = low >= -128 and high <= 127, low >= 0 and high <= 255
+    expect(signed or unsigned, f"int8 weights need 8-bit inputs, got {describe(x)}")
     total = int(np.abs(node.weight.astype(np.int64)).reshape(shape[0], -1).sum(axis=1).max(initial=0))
     reach = total * max(abs(low), abs(high))
     return Int(shape, -reach, reach)
