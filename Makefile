@@ -26,6 +26,7 @@ format: $(STAMP)
 	$(BIN)/clang-format -i $$(find native -name '*.cpp' -o -name '*.h')
 
 $(STAMP): pyproject.toml constraints.txt $(NATIVE)
+	@echo "Setting up $(VENV) (a few minutes the first time)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"

@@ -21,7 +21,7 @@ def negative(x: npt.ArrayLike) -> Bytes:
 
 
 def sign(x: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """The signs of an array of any shape, in {-1, +1}, with sign(0) = +1."""
+    """-1 where x < 0, else +1; so sign(0) = +1, and any shape is kept."""
     return values(negative(x))
 
 

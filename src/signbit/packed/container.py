@@ -102,7 +102,8 @@ def load(path: str | Path) -> Graph:
         if source.is_dir():
             raise PackedFileError(f"{str(source)!r} is a folder, not a packed model (.sbit)")
         with safe_open(source, framework="numpy") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118: a safe_open cannot be iterated
+            names = file.keys()  # a method: an open file is no mapping
+            slices = {name: file.get_slice(name) for name in names}
             return _read(file.metadata() or {}, slices, file)
     except FileNotFoundError:
         raise PackedFileError(f"packed model {str(source)!r} does not exist") from None

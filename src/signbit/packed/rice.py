@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from math import ceil, log, log2
 
 import numpy as np
-import numpy.typing as npt
 
 from signbit.packed.bits import Array, Bytes
 from signbit.packed.edges import GraphError
@@ -25,7 +24,7 @@ def encode(positions: Sequence[Array], parameters: Iterable[int]) -> Bytes:
     """Codes the rising positions of every filter into one stream of bits (bytes, low bit first)."""
     pieces: list[Bytes] = []
     for where, r in zip(positions, map(int, parameters), strict=True):
-        gaps: npt.NDArray[np.int64] = np.diff(where.astype(np.int64), prepend=-1) - 1
+        gaps: Array = np.diff(where.astype(np.int64), prepend=-1) - 1
         quotients = gaps >> r
         ends = np.cumsum(quotients + 1 + r)
         bits = np.ones(int(ends[-1]) if len(ends) else 0, np.uint8)
