@@ -21,7 +21,7 @@ def negative(x: npt.ArrayLike) -> Bytes:
 
 
 def sign(x: npt.ArrayLike) -> npt.NDArray[np.int8]:
-    """-1 where x < 0, else +1; so sign(0) = +1, and any shape is kept."""
+    """-1 where x is negative, else +1: zero counts as positive. Any shape."""
     return values(negative(x))
 
 
