@@ -1,0 +1,18 @@
+"""Binary layers and the activations around them, in torch's own vocabulary."""
+
+from signbit.nn.activation import RPReLU, RSign, Sign, TwoSlopePReLU
+from signbit.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvNd
+from signbit.nn.layer import BinaryLayer
+from signbit.nn.linear import BinaryLinear
+
+__all__ = [
+    "BinaryConv1d",
+    "BinaryConv2d",
+    "BinaryConvNd",
+    "BinaryLayer",
+    "BinaryLinear",
+    "RPReLU",
+    "RSign",
+    "Sign",
+    "TwoSlopePReLU",
+]
