@@ -1,0 +1,65 @@
+"""Networks by name: `create_model`, `list_models`, `register_model`, as timm has them."""
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from fnmatch import fnmatch
+from typing import Any, TypeVar
+
+from torch import nn
+
+__all__ = ["create_model", "list_models", "register_model"]
+
+Builder = Callable[..., nn.Module]
+B = TypeVar("B", bound=Builder)
+
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register_model(builder: B) -> B:
+    """Decorator that makes a function available under its own name.
+
+    Args:
+        builder: takes keyword-only `num_classes`, `in_chans` and its own options, returns a module.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    name = builder.__name__
+    if name in _BUILDERS:
+        raise ValueError(f"model {name!r} is registered already; choose another name")
+    _BUILDERS[name] = builder
+    return builder
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that match a shell pattern such as "mnist_*", sorted."""
+    return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
+
+
+def create_model(name: str, *, num_classes: int = 10, in_chans: int = 1, **options: Any) -> nn.Module:
+    """Builds a network with fresh weights from torch's generator.
+
+    Args:
+        name: one of `list_models()`; hyphens count as underscores.
+        num_classes: outputs.
+        in_chans: channels of the images.
+        options: what the builder takes beyond these, such as binary=False for the float twin.
+
+    Raises:
+        ValueError: an unknown name or option (the nearest ones are named), or a value that the network cannot have.
+    """
+    builder = _BUILDERS.get(name.replace("-", "_"))
+    if builder is None:
+        near = get_close_matches(name, _BUILDERS, n=3)
+        raise ValueError(
+            f"unknown model {name!r}; {'nearest' if near else 'known'}: {', '.join(near or list_models())}"
+        )
+    known = [key for key in inspect.signature(builder).parameters if key not in ("num_classes", "in_chans")]
+    for option in options:
+        if option not in known:
+            near = get_close_matches(option, known, n=1) or known
+            raise ValueError(
+                f"model {name} has no option {option!r}; {'nearest' if len(near) == 1 else 'known'}: {', '.join(near)}"
+            )
+    return builder(num_classes=num_classes, in_chans=in_chans, **options)
