@@ -17,6 +17,7 @@ _SUBPACKAGES = (
     "cli",
     "data",
     "export",
+    "importers",
     "models",
     "nn",
     "optim",
