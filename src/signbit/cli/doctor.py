@@ -1,0 +1,97 @@
+"""Says what this machine and this installation can do: versions, processor, kernels, training, and a self-test.
+
+The self-test runs the shipped model of digits on the engine and on the numpy reference; both must agree bit for bit.
+Exit code 1 when something is wrong.
+"""
+
+import argparse
+import importlib.util
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import signbit
+from signbit import assets, packed, runtime
+from signbit.cli.machine import cores, cpu_features, cpu_name
+from signbit.cli.output import Output
+from signbit.packed import reference
+
+CORE = ("numpy", "safetensors", "pillow", "jsonargparse")
+OPTIONAL = ("torch", "lightning", "scikit-learn", "onnx", "onnxruntime")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """`signbit doctor` has no options of its own."""
+
+
+def run(options: argparse.Namespace) -> Output:
+    """The findings of `doctor` as text."""
+    found = doctor()
+    versions = ", ".join(f"{name} {number or '-'}" for name, number in found["versions"].items())
+    lines = [
+        f"versions   {versions}",
+        f"processor  {found['cpu']}, {found['cores']} cores: {', '.join(found['features']) or 'features unknown'}",
+        f"extension  {'there' if found['extension'] else 'missing'}",
+        f"kernels    {', '.join(found['isas'])}; used: {found['isas'][0]}",
+        f"training   {'PyTorch is there' if found['training'] else 'PyTorch is not installed'}",
+        f"self-test  {found['self_test']}",
+        "",
+        *found["advice"],
+    ]
+    return Output("\n".join(lines), found, code=0 if found["healthy"] else 1)
+
+
+def doctor() -> dict[str, Any]:
+    """Everything `signbit doctor` says, as plain values."""
+    isas = runtime.isas()
+    extension = importlib.util.find_spec("signbit._native") is not None and isas[0] != "reference"
+    training = all(importlib.util.find_spec(name) is not None for name in ("torch", "lightning", "sklearn"))
+    healthy, verdict = self_test()
+    return {
+        "versions": {"signbit": signbit.__version__, "python": platform.python_version()} | _versions(),
+        "cpu": cpu_name(),
+        "cores": cores(),
+        "features": cpu_features(),
+        "extension": extension,
+        "isas": isas,
+        "training": training,
+        "self_test": verdict,
+        "healthy": healthy,
+        "advice": _advice(extension, training, healthy),
+    }
+
+
+def self_test() -> tuple[bool, str]:
+    """Runs the shipped model on every kernel table and on the reference; whether they agree, and a sentence."""
+    graph = packed.load(assets.model("digits"))
+    batch = np.random.default_rng(0).integers(0, 256, (65, *next(iter(graph.inputs.values())).shape)).astype(np.uint8)
+    expected = reference.run(graph, batch)
+    for isa in runtime.isas():
+        result = runtime.compile(graph, isa=isa).run(batch)
+        if not np.allclose(result, expected, rtol=1e-4, atol=1e-4):
+            return False, f"FAILED: {isa} differs from the reference by {np.abs(result - expected).max():g}"
+    return True, f"passed: {', '.join(runtime.isas())} agree on the shipped model"
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name in (*CORE, *OPTIONAL):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+_UNHEALTHY = "Report this machine: the engine does not compute what the reference does; SIGNBIT_ISA=reference is right."
+_SLOW = "Without the extension the numpy reference runs: right, but slow. Installing builds it with any C++20 compiler."
+_NO_TRAINING = "To train and export: pip install 'signbit[train]'. For predict, inspect and bench nothing is missing."
+
+
+def _advice(extension: bool, training: bool, healthy: bool) -> list[str]:
+    advice = [text for text, wanted in ((_UNHEALTHY, not healthy), (_SLOW, not extension)) if wanted]
+    if not training:
+        return [*advice, _NO_TRAINING, "Next: signbit predict digits"]
+    return [*advice, "Next: signbit demo"]

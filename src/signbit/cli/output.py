@@ -1,0 +1,75 @@
+"""What verbs return and how it is printed: text for people, one JSON object for programs."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Output:
+    """The result of a verb.
+
+    Attributes:
+        text: for people.
+        data: the same for programs, printed by `--json`.
+        code: exit code; 1 where the verb ran and the answer is no.
+    """
+
+    text: str
+    data: Mapping[str, Any]
+    code: int = 0
+
+    def json(self) -> str:
+        """`data` as one line of strict JSON."""
+        return json.dumps(_plain(self.data), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case np.ndarray() | np.generic():
+            return _plain(value.tolist())
+        case float():
+            return value if math.isfinite(value) else None
+        case str() | int() | None:
+            return value
+        case Sequence():
+            return [_plain(item) for item in value]
+    return str(value)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns aligned by width: numbers and their header to the right, everything else to the left."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    right = [bool(cells) and all(_numeric(row[c]) for row in cells) for c in range(len(header))]
+    width = [max([len(name), *(len(row[c]) for row in cells)]) for c, name in enumerate(header)]
+    lines = [header, ["-" * w for w in width], *cells]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(line, width, right)).rstrip()
+        for line in lines
+    )
+
+
+def _numeric(cell: str) -> bool:
+    return cell in ("", "-") or cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit())
+
+
+def size(count: int) -> str:
+    """Bytes with a unit: 812 B, 6.1 kB, 3.4 MB (powers of ten)."""
+    for unit, scale in (("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} B"
+
+
+def duration(seconds: float) -> str:
+    """A time with a unit: 840 ns, 12.3 µs, 4.56 ms, 1.20 s."""
+    for unit, scale, digits in (("s", 1.0, 2), ("ms", 1e-3, 2), ("µs", 1e-6, 1)):
+        if seconds >= scale:
+            return f"{seconds / scale:.{digits}f} {unit}"
+    return f"{seconds * 1e9:.0f} ns"

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from signbit import packed
+from signbit.packed import nodes as n
+from signbit.packed.bits import pack_stream
+from signbit.packed.weights import Dense
+
+
+def binary(random, filters, depth):
+    return Dense(bits=pack_stream(random.integers(0, 2, (filters, depth)).astype(np.uint8)))
+
+
+def thresholds(random, channels):
+    direction = np.where(random.random(channels) < 0.5, -1, 1).astype(np.int8)
+    return {"threshold": random.integers(-9, 9, channels).astype(np.int32), "direction": direction}
+
+
+@pytest.fixture(scope="session")
+def tiny_graph():
+    """Binary convolution, pool, threshold, binary linear, float classifier, on 8x8 grey images."""
+    random = np.random.default_rng(0)
+    image = packed.ImagePreparation(height=8, width=8, mode="L")
+    window = packed.Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+    nodes = (
+        n.Lookup(name="pixels", inputs=("input",), table=image.table()),
+        n.Sign(name="bits", inputs=("pixels",)),
+        n.BinaryConv(
+            name="conv", inputs=("bits",), window=window, filters=16, pad_value=-1, weight=binary(random, 16, 9)
+        ),
+        n.Pool(name="pool", inputs=("conv",), window=packed.Window(kernel=(2, 2), stride=(2, 2))),
+        n.Threshold(name="conv.sign", inputs=("pool",), **thresholds(random, 16)),
+        n.Flatten(name="flat", inputs=("conv.sign",)),
+        n.BinaryLinear(name="fc", inputs=("flat",), filters=65, weight=binary(random, 65, 256)),
+        n.Threshold(name="fc.sign", inputs=("fc",), **thresholds(random, 65)),
+        n.Linear(
+            name="logits",
+            inputs=("fc.sign",),
+            weight=random.standard_normal((10, 65)).astype(np.float32),
+            bias=random.standard_normal(10).astype(np.float32),
+        ),
+    )
+    return packed.Graph({"input": packed.Image((1, 8, 8))}, nodes, "logits", image, tuple("0123456789"))
+
+
+@pytest.fixture
+def model(tiny_graph, tmp_path):
+    return packed.save(tiny_graph, tmp_path / "tiny.sbit")
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "digit.png"
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 8)).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
