@@ -1,0 +1,21 @@
+"""Optimizers of binary weights, with and without latent weights, and what schedules and watches them."""
+
+from signbit.optim.bop import Bop
+from signbit.optim.bop2ndorder import Bop2ndOrder
+from signbit.optim.flips import FlipCounter
+from signbit.optim.hybrid import Hybrid
+from signbit.optim.latent import Latent
+from signbit.optim.latent_free import LatentFree
+from signbit.optim.schedule import HyperparameterScheduler, Linear, Staircase
+
+__all__ = [
+    "Bop",
+    "Bop2ndOrder",
+    "FlipCounter",
+    "Hybrid",
+    "HyperparameterScheduler",
+    "Latent",
+    "LatentFree",
+    "Linear",
+    "Staircase",
+]

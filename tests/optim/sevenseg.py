@@ -1,0 +1,105 @@
+"""SevenSeg-noise: a procedural task that tells right optimizers of binary weights from wrong ones in seconds.
+
+A seven-segment digit, 14 × 8 with strokes of two pixels, lies somewhere on a 20 × 20 canvas of −1; every pixel's sign
+is flipped with probability 0.12. The network is 400-256-256-10 with binary weights, batch norm after each product and
+signs between (specs/optimizers.md §7.1).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from signbit.nn import BinaryLinear
+from signbit.optim import FlipCounter, Hybrid
+from signbit.params import named_binary_parameters
+
+SEGMENTS = {
+    "A": (slice(0, 2), slice(0, 8)),
+    "B": (slice(0, 8), slice(6, 8)),
+    "C": (slice(6, 14), slice(6, 8)),
+    "D": (slice(12, 14), slice(0, 8)),
+    "E": (slice(6, 14), slice(0, 2)),
+    "F": (slice(0, 8), slice(0, 2)),
+    "G": (slice(6, 8), slice(0, 8)),
+}
+DIGITS = ("ABCDEF", "BC", "ABGED", "ABGCD", "FGBC", "AFGCD", "AFGECD", "ABC", "ABCDEFG", "ABCDFG")
+
+
+@dataclass(frozen=True)
+class Result:
+    accuracy: float
+    flip_rates: list[float]
+    """Flips per weight and step, averaged over each epoch."""
+
+
+def draw(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws images (count, 400) of ±1 and their digits."""
+    glyphs = -torch.ones(10, 14, 8)
+    for digit, segments in enumerate(DIGITS):
+        for segment in segments:
+            glyphs[digit][SEGMENTS[segment]] = 1
+    digits = torch.randint(10, (count,), generator=generator)
+    rows = torch.randint(7, (count,), generator=generator)
+    columns = torch.randint(13, (count,), generator=generator)
+    canvas = -torch.ones(count, 20, 20)
+    for image, digit, row, column in zip(canvas, digits, rows, columns, strict=True):
+        image[row : row + 14, column : column + 8] = glyphs[digit]
+    noise = torch.rand(count, 20, 20, generator=generator) < 0.12
+    return torch.where(noise, -canvas, canvas).flatten(1), digits
+
+
+@cache
+def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return *draw(8000, generator), *draw(2000, generator)
+
+
+def network() -> nn.Sequential:
+    widths = (400, 256, 256, 10)
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths, widths[1:]):
+        layers += [BinaryLinear(inputs, outputs), nn.BatchNorm1d(outputs)]
+        nn.init.uniform_(layers[-2].weight, -0.1, 0.1)
+    return nn.Sequential(*layers)
+
+
+def train(
+    binary: Callable[[list[tuple[str, nn.Parameter]]], Optimizer], *, linear: bool, epochs: int = 10, seed: int = 0
+) -> Result:
+    """Trains with `binary` on the weights and Adam 0.01, linear to 0, on the batch norms.
+
+    Args:
+        binary: makes the optimizer of the binary weights.
+        linear: whether its rate falls linearly to 0 too.
+        epochs: passes over the 8000 training images.
+        seed: of initial weights and order.
+    """
+    torch.manual_seed(seed)
+    images, digits, test_images, test_digits = data()
+    model = network()
+    optimizer = Hybrid(model, binary=binary, real=lambda pairs: Adam(pairs, lr=1e-2))
+    watch = FlipCounter(optimizer, named_binary_parameters(model))
+    steps = epochs * len(images) // 100
+    rates = [group["lr"] for group in optimizer.param_groups]
+    falling = [linear or index in optimizer.group_indices("real") for index in range(len(rates))]
+    flip_rates, step = [], 0
+    for _ in range(epochs):
+        total = 0.0
+        for batch in torch.randperm(len(images)).split(100):
+            for group, rate, falls in zip(optimizer.param_groups, rates, falling, strict=True):
+                group["lr"] = rate * (1 - step / steps) if falls else rate
+            optimizer.zero_grad()
+            F.cross_entropy(model(images[batch]), digits[batch]).backward()
+            optimizer.step()
+            total += watch.rate()
+            step += 1
+        flip_rates.append(total / (len(images) // 100))
+    model.eval()
+    with torch.no_grad():
+        accuracy = (model(test_images).argmax(1) == test_digits).float().mean().item()
+    return Result(accuracy, flip_rates)
