@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -22,6 +23,9 @@ from signbit.packed.schema import from_json, tensor_fields, to_json
 from signbit.packed.weights import ENCODINGS, BinaryWeights
 
 VERSION = "1"
+MAX_GRAPH = 2**23
+"""Most characters of JSON: ten thousand nodes and as many labels; more is taken for damage."""
+
 _HEADER = {"format": "signbit", "version": VERSION, "bit_order": "little", "sign": "bit 1 is -1"}
 _DTYPES = {"U8": "uint8", "I8": "int8", "U16": "uint16", "U32": "uint32", "I32": "int32", "F32": "float32"}
 _EDGES: dict[str, Any] = {
@@ -63,7 +67,9 @@ def _umask() -> int:
 
 
 def dumps(graph: Graph) -> bytes:
-    """The bytes of the packed file of `graph`."""
+    """The bytes of the packed file of `graph`, which must have exactly one input."""
+    if len(graph.inputs) != 1:
+        raise GraphError(f"a packed model has one input, not {len(graph.inputs)}")
     tensors: dict[str, Array] = {}
     nodes = [_node_to_json(node, tensors) for node in graph.nodes]
     document = {
@@ -73,8 +79,21 @@ def dumps(graph: Graph) -> bytes:
         "image": None if graph.image is None else to_json(graph.image),
         "labels": list(graph.labels),
     }
-    header = _HEADER | {"graph": json.dumps(document, separators=(",", ":"), allow_nan=False)}
-    return to_safetensors({name: np.ascontiguousarray(t) for name, t in tensors.items()}, metadata=header)
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    if len(text) > MAX_GRAPH:
+        raise GraphError(f"the graph takes {len(text)} characters, more than {MAX_GRAPH}")
+    header = _HEADER | {"graph": text, "checksum": _checksum(text, tensors)}
+    return to_safetensors(tensors, metadata=header)
+
+
+def _checksum(text: str, tensors: Mapping[str, Array]) -> str:
+    """CRC-32 of the graph's text, then of each tensor in order of name: "name:dtype:shape", then its bytes."""
+    total = zlib.crc32(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        size = "x".join(map(str, tensor.shape))
+        total = zlib.crc32(f"{name}:{tensor.dtype}:{size}".encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(tensor), total)
+    return f"{total:08x}"
 
 
 def _node_to_json(node: Node, tensors: dict[str, Array]) -> dict[str, Any]:
@@ -87,7 +106,9 @@ def _node_to_json(node: Node, tensors: dict[str, Array]) -> dict[str, Any]:
     for prefix, holder in holders:
         for name in tensor_fields(type(holder)):
             if getattr(holder, name) is not None:
-                tensors[f"{prefix}.{name}"] = getattr(holder, name)
+                if f"{prefix}.{name}" in tensors:
+                    raise GraphError(f"two nodes want the tensor {f'{prefix}.{name}'!r}; rename one")
+                tensors[f"{prefix}.{name}"] = np.ascontiguousarray(getattr(holder, name))
     return document
 
 
@@ -99,8 +120,8 @@ def load(path: str | Path) -> Graph:
     """
     source = Path(path)
     try:
-        if source.is_dir():
-            raise PackedFileError(f"{str(source)!r} is a folder, not a packed model (.sbit)")
+        if source.exists() and not source.is_file():
+            raise PackedFileError(f"{str(source)!r} is not a file; a packed model is one .sbit file")
         with safe_open(source, framework="numpy") as file:
             names = file.keys()  # a method: an open file is no mapping
             slices = {name: file.get_slice(name) for name in names}
@@ -119,8 +140,13 @@ def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> 
     for key, value in _HEADER.items():
         if metadata.get(key) != value:
             raise GraphError(f"{key} is {metadata.get(key)!r}; this signbit reads {value!r}")
+    text = metadata.get("graph", "")
+    if len(text) > MAX_GRAPH:
+        raise GraphError(f"the graph takes {len(text)} characters, more than {MAX_GRAPH}")
     try:
-        document = json.loads(metadata.get("graph", ""), parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+    except GraphError:
+        raise
     except ValueError as error:
         raise GraphError(f"the graph is not JSON: {error}") from None
     for key, kind in {"inputs": dict, "nodes": list, "output": str, "labels": list}.items():
@@ -136,6 +162,8 @@ def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> 
         raise GraphError(f"a packed model has one input, not {len(inputs)}")
     nodes = tuple(_node(node, tensors) for node in document["nodes"])
     tensors.expect_all_read()
+    if metadata.get("checksum") != (found := _checksum(text, tensors.read)):
+        raise GraphError(f"damaged: the checksum is {found}, the file says {metadata.get('checksum')!r}")
     image = document.get("image")
     try:
         preparation = None if image is None else from_json(ImagePreparation, image)
@@ -146,6 +174,15 @@ def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> 
 
 def _refuse_constant(name: str) -> None:
     raise GraphError(f"the graph holds {name}")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise GraphError(f"the graph holds the key {key[:60]!r} twice in one object")
+        found[key] = value
+    return found
 
 
 def _edge(document: Any) -> Edge:
@@ -184,6 +221,7 @@ class _Tensors:
     """The tensors of a file, each read once, dtype checked first; leftovers are an error."""
 
     def __init__(self, slices: Mapping[str, Any], file: Any) -> None:
+        self.read: dict[str, Array] = {}
         self._slices = dict(slices)
         self._file = file
 
@@ -197,7 +235,7 @@ class _Tensors:
             dtype = _DTYPES.get(found.get_dtype(), found.get_dtype())
             if dtype not in allowed:
                 raise GraphError(f"tensor {key!r} is {dtype}, expected {' or '.join(allowed)}")
-            arrays[name] = self._file.get_tensor(key)
+            arrays[name] = self.read[key] = self._file.get_tensor(key)
         return arrays
 
     def expect_all_read(self) -> None:

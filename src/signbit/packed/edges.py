@@ -12,6 +12,9 @@ INT32_MAX = 2**31 - 1
 MAX_ELEMENTS = 2**26
 """Largest number of values on one edge of one sample; beyond it a file is taken for damaged."""
 
+SMALLEST = 2.0**-126
+"""Smallest positive normal number of float32."""
+
 RealFormat = Literal["float32", "float16", "int16"]
 
 
@@ -71,7 +74,7 @@ def check_edge(edge: Edge) -> Edge:
             raise GraphError(f"bits have 1 or 2 planes, got {edge.planes}")
         case Int() if not -INT32_MAX <= edge.low <= edge.high <= INT32_MAX:
             raise GraphError(f"integers from {edge.low} to {edge.high} do not fit in 32 bits")
-        case Real() if (edge.format == "int16") != (edge.step is not None and 0 < edge.step < float("inf")):
+        case Real() if (edge.format == "int16") != (edge.step is not None and SMALLEST <= edge.step < float("inf")):
             raise GraphError(
                 f"format {edge.format} with step {edge.step}: int16, and only int16, needs a positive step"
             )

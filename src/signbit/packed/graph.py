@@ -1,16 +1,19 @@
 """A network as a graph of packed nodes: the one thing that training and running share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from math import prod
 
 from signbit.packed.edges import Edge, GraphError, Image, check_edge
 from signbit.packed.image import ImagePreparation
-from signbit.packed.nodes import Node
+from signbit.packed.nodes import BinaryConv, BinaryLinear, Node
+from signbit.packed.schema import tensor_fields
+from signbit.packed.weights import MAX_COMPRESSED, Dense
 
 MAX_NODES = 10_000
 MAX_TOTAL = 2**30
+MAX_NAME = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +43,24 @@ class Graph:
         if len(self.nodes) > MAX_NODES:
             raise GraphError(f"{len(self.nodes)} nodes are more than {MAX_NODES}")
         for node in self.nodes:
-            if not node.name or node.name in edges:
-                raise GraphError(f"node {node.name!r}: the name is empty or taken")
+            if not 1 <= len(node.name) <= MAX_NAME or node.name in edges:
+                raise GraphError(f"node {node.name[:60]!r}: the name is empty, taken or longer than {MAX_NAME}")
             for source in node.inputs:
                 if source not in edges:
                     raise GraphError(f"node {node.name!r}: input {source!r} is not an earlier node")
             edges[node.name] = _named(node.name, partial(_infer, node, edges))
         if sum(prod(edge.shape) for edge in edges.values()) > MAX_TOTAL:
             raise GraphError(f"the edges of one sample hold more than {MAX_TOTAL} values")
+        if (coded := sum(_coded_weights(node, edges) for node in self.nodes)) > MAX_COMPRESSED:
+            raise GraphError(f"{coded} coded weights are more than {MAX_COMPRESSED}")
         if self.output not in edges:
             raise GraphError(f"output {self.output!r} is not a node")
         if self.image is not None and list(self.inputs.values()) != [Image(self.image.shape)]:
             raise GraphError(f"the image preparation gives {self.image.shape}, the graph reads {dict(self.inputs)}")
         if self.labels and len(self.labels) != prod(edges[self.output].shape):
             raise GraphError(f"{len(self.labels)} labels for an output of {prod(edges[self.output].shape)} values")
+        if not all(label.isprintable() for label in self.labels):
+            raise GraphError("a label holds a character that cannot be printed")
         object.__setattr__(self, "edges", edges)
 
     def node(self, name: str) -> Node:
@@ -70,13 +77,32 @@ class Graph:
 
 def _infer(node: Node, edges: Mapping[str, Edge]) -> Edge:
     sources = [edges[source] for source in node.inputs]
+    _check_dtypes(node)
+    _check_dtypes(getattr(node, "weight", None))
     try:
         edge = node.infer(*sources)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, IndexError) as error:
         if isinstance(error, GraphError):
             raise
         raise GraphError(f"{type(node).__name__} cannot take {len(sources)} inputs") from None
     return check_edge(edge)
+
+
+def _check_dtypes(holder: object) -> None:
+    if not is_dataclass(holder):
+        return
+    for name, allowed in tensor_fields(type(holder)).items():
+        array = getattr(holder, name)
+        given = getattr(array, "dtype", type(array).__name__)
+        if array is not None and str(given) not in allowed:
+            raise GraphError(f"{name} is {given}, expected {' or '.join(allowed)}")
+
+
+def _coded_weights(node: Node, edges: Mapping[str, Edge]) -> int:
+    """How many weights the node unfolds from gaps or a codebook: each few bytes, so their total needs a limit."""
+    if not isinstance(node, BinaryConv | BinaryLinear) or isinstance(node.weight, Dense):
+        return 0
+    return node.filters * node.depth(edges[node.inputs[0]])
 
 
 def _named(name: str, infer: Callable[[], Edge]) -> Edge:

@@ -122,6 +122,10 @@ class BinaryLinear(RealNode):
     weight: BinaryWeights
     levels: Array | None = tensor("float32", optional=True)
 
+    def depth(self, edge: Edge) -> int:
+        """Weights of one filter."""
+        return edge.shape[0]
+
     def infer(self, *edges: Edge) -> Edge:
         """Int, or Real with `levels` or on a real input."""
         x = edges[0]
@@ -413,6 +417,15 @@ class Pool(RealNode):
         """Max keeps the kind; sum needs integers or bits and gives Int; mean gives Real."""
         (x,) = edges
         shape = (x.shape[0], *self.window.output(x.shape))
+        expect(
+            all(
+                size >= dilation or not padding
+                for size, dilation, padding in zip(
+                    x.shape[1:] * 2, self.window.dilation * 2, self.window.padding, strict=True
+                )
+            ),
+            f"padding {self.window.padding} and dilation {self.window.dilation} leave windows without a value",
+        )
         if self.mode == "max":
             return replace(x, shape=shape)
         if self.mode == "mean":

@@ -57,8 +57,10 @@ def decode(stream: Bytes, parameters: Array, counts: Array, depth: int) -> list[
             starts[i] = stop + 1
             at = stop + 1 + r
         low = bits[starts[:, None] + np.arange(r)].astype(np.int64) @ weights
-        where = np.cumsum((quotients << r) + low + 1) - 1
-        if count and (where[-1] >= depth or quotients.max() > depth):
+        # Limited to the depth, which is too far already, so that neither the shift nor the sum overflows.
+        gaps = np.minimum((np.minimum(quotients, depth) << r) + low, depth)
+        where = np.cumsum(gaps + 1) - 1
+        if count and where[-1] >= depth:
             raise GraphError(f"the stream of gaps lists a position past the depth {depth}")
         filters.append(where)
     if len(text) - at >= 8 or b"\1" in text[at:]:

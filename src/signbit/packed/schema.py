@@ -7,7 +7,10 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from signbit.packed.edges import GraphError
+from signbit.packed.edges import SMALLEST, GraphError
+
+LARGEST = float(np.finfo(np.float32).max)
+_NAMES = {float: "a number in the range of float32", int: "an integer", str: "a string", bool: "true or false"}
 
 T = TypeVar("T")
 
@@ -64,7 +67,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         items = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(items) == len(value):
             return tuple(_value(item, v, name) for item, v in zip(items, value, strict=True))
-    if hint is float and type(value) in (int, float) and np.isfinite(float(value)):
+    if hint is float and type(value) in (int, float) and (value == 0 or SMALLEST <= abs(value) <= LARGEST):
         return float(value)
     if hint is int and type(value) is int and abs(value) < 2**53:
         return value
@@ -72,7 +75,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         return value
     if hasattr(hint, "__dataclass_fields__"):
         return from_json(hint, value)
-    allowed = " or ".join(map(repr, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
+    allowed = " or ".join(map(repr, arguments)) if origin is Literal else _NAMES.get(hint, str(hint))
     raise GraphError(f"field {name!r} must be {allowed}, got {_short(value)}")
 
 

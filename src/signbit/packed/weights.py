@@ -96,8 +96,10 @@ class Codebook:
     def decode(self, filters: int, depth: int) -> Bytes:
         """The bits as a (filters, depth) matrix of 0 and 1."""
         kernels = filters * depth // self.taps
-        index_bits = unpack_stream(self.index, (kernels, self.width)).astype(np.int64)
-        index = index_bits @ (1 << np.arange(self.width, dtype=np.int64))
+        index_bits = unpack_stream(self.index, (kernels, self.width))
+        index = np.zeros(kernels, np.uint16)
+        for k in range(self.width):
+            index |= index_bits[:, k].astype(np.uint16) << k
         patterns = unpack_stream(self.patterns, (1 << self.width, self.taps))
         return patterns[index].reshape(filters, depth)
 
