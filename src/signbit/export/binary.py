@@ -1,0 +1,127 @@
+"""Lowering one-bit layers and signs."""
+
+import numpy as np
+from torch import nn
+
+from signbit import nn as binary
+from signbit.export.builder import Value
+from signbit.export.context import Context
+from signbit.export.error import ExportError
+from signbit.export.integer import integer_input
+from signbit.export.real import lower_conv, lower_linear
+from signbit.export.rules import linear_step, lowers, pair, per_channel, vector
+from signbit.export.steps import Scaling
+from signbit.export.weights import encode
+from signbit.packed import nodes as n
+from signbit.packed.bits import Array
+from signbit.packed.edges import Bits
+from signbit.packed.window import Window
+
+Layer = binary.BinaryConv2d | binary.BinaryLinear
+
+
+@lowers(binary.Sign)
+def _sign(context: Context, path: str, module: binary.Sign, x: Value) -> Value:
+    return context.sign(x, module.quantizer, path)
+
+
+@lowers(binary.RSign)
+def _rsign(context: Context, path: str, module: binary.RSign, x: Value) -> Value:
+    shift = module.shift
+    step = Scaling(
+        path=path,
+        function=lambda t: t + per_channel(shift, t),
+        scale=np.ones(len(shift)),
+        offset=vector(shift, len(shift)),
+    )
+    return context.sign(x.then(step), module.quantizer, path)
+
+
+@lowers(binary.BinaryConv2d)
+def _binary_conv(context: Context, path: str, module: binary.BinaryConv2d, x: Value) -> Value:
+    (top, bottom), (left, right) = module.padding_sides
+    window = Window(
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride),
+        padding=(top, left, bottom, right),
+        dilation=pair(module.dilation),
+    )
+    pad = module.pad_value if max(window.padding) > 0 else 1
+    x, step = _operand(context, path, module, x, zero_padded=max(window.padding) == 0 or pad == 0)
+    if module.weight_quantizer is None:
+        if pad == -1 or (pad == 1 and max(window.padding) > 0):
+            raise ExportError(f"{path}: a real weight packs with pad_value=0 only, got {pad}")
+        return _rescaled(lower_conv(context, path, module.weight, None, x, window, module.groups), module, path)
+    name = context.builder.add(
+        n.BinaryConv,
+        path,
+        x.source,
+        window=window,
+        filters=module.out_channels,
+        groups=module.groups,
+        pad_value=pad,
+        weight=encode(_bits(module, path), taps=window.taps),
+    )
+    return _rescaled(_sums(context, name, x, step, every_second=pad != 0), module, path)
+
+
+@lowers(binary.BinaryLinear)
+def _binary_linear(context: Context, path: str, module: binary.BinaryLinear, x: Value) -> Value:
+    x, step = _operand(context, path, module, x, zero_padded=True)
+    if module.weight_quantizer is None:
+        return _rescaled(lower_linear(context, path, module.weight, None, x), module, path)
+    weight = encode(_bits(module, path))
+    name = context.builder.add(n.BinaryLinear, path, x.source, filters=module.out_features, weight=weight)
+    return _rescaled(_sums(context, name, x, step, every_second=True), module, path)
+
+
+@lowers(binary.BinaryConv1d)
+def _binary_conv1d(context: Context, path: str, module: nn.Module, x: Value) -> Value:
+    raise ExportError(
+        f"{path}: BinaryConv1d has no packed form, maps have two dimensions; use BinaryConv2d(..., (1, k))"
+    )
+
+
+def _operand(context: Context, path: str, module: Layer, x: Value, *, zero_padded: bool) -> tuple[Value, float]:
+    """What the layer multiplies by its weight, without steps, and the step that integers stand for."""
+    if module.input_quantizer is not None:
+        return context.sign(x, module.input_quantizer, f"{path}.sign"), 1.0
+    if module.weight_quantizer is None:
+        return x, 1.0
+    builder = context.builder
+    if zero_padded and (integers := integer_input(context, x)) is not None:
+        return builder.value(integers[0]), integers[1]
+    return builder.value(builder.emit(x)), 1.0
+
+
+def _sums(context: Context, name: str, x: Value, step: float, *, every_second: bool) -> Value:
+    """The layer's product as torch has it: integer sums times `step`."""
+    if every_second and isinstance(context.builder.edges[x.source], Bits):
+        context.builder.spacing[name] = 2
+    value = context.builder.value(name)
+    channels = value.shape[0]
+    return value if step == 1 else value.then(linear_step(name, np.full(channels, step), np.zeros(channels)))
+
+
+def _rescaled(value: Value, module: Layer, path: str) -> Value:
+    """The product after the layer's own scale and bias."""
+    scale, channels = module.output_scale(), value.shape[0]
+    if scale is None and module.bias is None:
+        return value
+    step = Scaling(
+        path=f"{path}.rescale",
+        function=module.rescale,
+        scale=vector(scale, channels, 1.0),
+        offset=vector(module.bias, channels),
+    )
+    return value.then(step)
+
+
+def _bits(module: Layer, path: str) -> Array:
+    """Bits (filters, depth) of the weight, checked to be ±1."""
+    quantizer = module.weight_quantizer
+    code = quantizer(module.weight) if quantizer is not None else module.weight
+    if not bool((code.abs() == 1).all()):
+        raise ExportError(f"{path}: {type(quantizer).__name__} gives codes other than -1 and +1, which are not one bit")
+    bits: Array = module.weight_bits().flatten(1).numpy().astype(np.uint8)
+    return bits

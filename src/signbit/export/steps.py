@@ -1,0 +1,148 @@
+"""Steps that wait on a value: element-wise functions per channel, and moves that a sign may pass.
+
+Each step can evaluate itself with the very torch module it came from, on a tensor (1, C, n, 1) or (n, features) that
+holds n numbers for every channel, and can emit itself as a node of real numbers.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from signbit.export.builder import Builder
+from signbit.export.error import ExportError
+from signbit.packed import nodes as n
+from signbit.packed.bits import Array
+from signbit.packed.window import Window
+
+Function = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step(ABC):
+    """Something done to a value, at `path` in the model."""
+
+    path: str
+
+    @abstractmethod
+    def evaluate(self, x: Tensor) -> Tensor:
+        """What torch computes from x: (1, C, n, 1) or (n, features)."""
+
+    @abstractmethod
+    def emit(self, builder: Builder, source: str) -> str:
+        """Adds the node that does this to `source`."""
+
+    def merge(self, following: "Step") -> "Step | None":
+        """One step that does this and then `following`, if there is one."""
+        return None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scaling(Step):
+    """scale · x + offset per channel, in float64 until it is emitted; `offset` may be per border class."""
+
+    function: Function
+    scale: Array
+    offset: Array
+    border: Array | None = None
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """The module's own result."""
+        return self.function(x)
+
+    def merge(self, following: Step) -> Step | None:
+        """Two affines are one."""
+        if not isinstance(following, Scaling) or following.border is not None:
+            return None
+        factor, added = following.scale, following.offset
+        if self.border is not None:
+            factor, added = factor[:, None], added[:, None]
+        return Scaling(
+            path=following.path,
+            function=lambda x: following.function(self.function(x)),
+            scale=self.scale * following.scale,
+            offset=self.offset * factor + added,
+            border=self.border,
+        )
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """An Affine."""
+        scale, offset = self.scale.astype(np.float32), self.offset.astype(np.float32)
+        return builder.add(n.Affine, self.path, source, scale=scale, offset=offset, border=self.border)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Activation(Step):
+    """An element-wise function; without `op` it packs only where a sign follows, or with `gate` as a factor."""
+
+    function: Function
+    op: type[n.Node] | None = None
+    gate: Literal["sigmoid", "hardsigmoid"] | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """The module's own result."""
+        return self.function(x)
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """The node of this function."""
+        if self.op is None:
+            raise ExportError(
+                f"{self.path}: this function packs only between a one-bit layer and the sign that follows; "
+                "elsewhere use PReLU, ReLU or Hardtanh"
+            )
+        return builder.add(self.op, self.path, source, **self.fields)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Normalise(Step):
+    """Pixels to the normalised values that the network was trained on, by a table (C, 256)."""
+
+    table: Array
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Looks x, numbers 0..255, up."""
+        index = x.long()
+        return torch.stack([torch.from_numpy(row)[index[:, c]] for c, row in enumerate(self.table)], dim=1)
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """A Lookup of float32."""
+        return builder.add(n.Lookup, self.path, source, table=self.table)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Step):
+    """Maximum over a window; passes a sign, and whatever rises before it."""
+
+    window: Window
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Every position on its own: the pool is placed before or behind the threshold, not inside."""
+        return x
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """A Pool on any kind of edge."""
+        name = builder.once((source, self), n.Pool, self.path, source, window=self.window, mode="max")
+        builder.spacing[name] = builder.spacing.get(source, 1)
+        return name
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flatten(Step):
+    """(C, H, W) to features; passes any element-wise function."""
+
+    positions: int
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """(1, C, n, 1) to (n, C·H·W)."""
+        return x[0, :, :, 0].T.repeat_interleave(self.positions, dim=1)
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """A Flatten on any kind of edge."""
+        name = builder.once((source, self), n.Flatten, self.path, source)
+        builder.spacing[name] = builder.spacing.get(source, 1)
+        return name
