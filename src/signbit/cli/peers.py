@@ -1,18 +1,20 @@
 """The contenders of a benchmark that need PyTorch: float32 and int8 twins of a packed model."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 
 import numpy as np
 import torch
 from torch import nn
 
-from signbit.cli import int8, twins
+from signbit.cli import int8, qdq, twins
 from signbit.cli.twins import NoTwinError
 from signbit.packed import Graph
 from signbit.packed.bits import Array
 
 Call = Callable[[], object]
+FLOAT = "PyTorch fp32"
 TOLERANCE = 1e-3
 """Largest difference of the exact float32 twin's output, relative to the output's largest value."""
 
@@ -23,7 +25,7 @@ class Rivals:
     def __init__(self, graph: Graph, wanted: Iterable[str], *, threads: int) -> None:
         self._graph = graph
         self._threads = threads
-        self._twins: dict[str, tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]] = {}
+        self._twins: dict[str, Callable[[torch.Tensor], Call]] = {}
         self._missing: list[str] = []
         builders = {"float": self._float, "int8": self._int8}
         for name in wanted:
@@ -46,10 +48,21 @@ class Rivals:
         torch.set_num_threads(self._before)
 
     def _float(self) -> None:
-        self._twins["PyTorch fp32"] = twins.float_twin(self._graph), lambda x: x
+        twin = twins.float_twin(self._graph)
+        self._twins[FLOAT] = lambda x: partial(twin, x)
 
     def _int8(self) -> None:
-        self._twins["PyTorch int8"] = int8.chain(self._graph), int8.quantize
+        try:
+            twin = int8.chain(self._graph)
+        except NoTwinError as error:
+            self._missing.append(f"int8 by ONNX Runtime: {error}")
+            (edge,) = self._graph.inputs.values()
+            pixels = np.random.default_rng(0).integers(0, 256, (32, *edge.shape)).astype(np.uint8)
+            images = twins.prepare(self._graph, pixels).numpy()
+            run = qdq.session(twins.float_twin(self._graph), images, threads=self._threads)
+            self._twins["ONNX Runtime int8"] = lambda x: partial(run, x.numpy())
+        else:
+            self._twins["PyTorch int8"] = lambda x: partial(twin, int8.quantize(x))
 
     def check(self, ours: Array, batch: Array) -> tuple[str, ...]:
         """What can be said about the twins: the float one's layers give our output, and who is missing.
@@ -58,7 +71,7 @@ class Rivals:
             ValueError: the float twin computes something else, so its time would mean nothing.
         """
         notes = list(self._missing)
-        if "PyTorch fp32" in self._twins:
+        if FLOAT in self._twins:
             pixels = torch.from_numpy(batch.astype(np.float32))
             result = twins.exact_twin(self._graph)(pixels).numpy()
             difference = float(np.abs(result - ours).max(initial=0))
@@ -70,13 +83,9 @@ class Rivals:
     def calls(self, batch: Array) -> dict[str, Call]:
         """One call per twin, on the prepared `batch`."""
         x = twins.prepare(self._graph, batch)
-        return {name: _bound(twin, inputs(x)) for name, (twin, inputs) in self._twins.items()}
+        return {name: bind(x) for name, bind in self._twins.items()}
 
     def empty_calls(self) -> dict[str, Call]:
-        """A call that computes nothing, per twin."""
-        nothing, pixel = nn.Identity(), torch.zeros(1, 1, 1, 1)
-        return {name: _bound(nothing, pixel) for name in self._twins}
-
-
-def _bound(twin: nn.Module, x: torch.Tensor) -> Call:
-    return lambda: twin(x)
+        """A call that computes nothing, per engine."""
+        nothing = partial(nn.Identity(), torch.zeros(1, 1, 1, 1))
+        return {name: nothing for name in self._twins if name.startswith("PyTorch")}

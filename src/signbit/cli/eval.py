@@ -1,0 +1,80 @@
+"""Measures the accuracy of a run or of a packed model on labelled images.
+
+A run knows its data; for a packed model name them: signbit eval model.sbit --data mnist --root FOLDER, or --data FOLDER
+for a folder with MNIST-like idx files.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from signbit import packed, runtime
+from signbit.cli.errors import UserError, require, unknown
+from signbit.cli.output import Output
+from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_run, packed_path, run_path
+
+if TYPE_CHECKING:
+    from signbit.data import Dataset
+
+BATCH = 256
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `signbit eval`."""
+    parser.add_argument("model", help=f"{MODEL_HELP}, or {RUN_HELP}")
+    parser.add_argument("--data", help="data set, or a folder with idx files; needed for a packed model")
+    parser.add_argument("--root", default="data", help="folder of the data set")
+    parser.add_argument("--split", default="test", help="test or train")
+    parser.add_argument("--threads", type=int, default=1, help="threads to run on")
+    parser.add_argument("--isa", help="kernels to use for a packed model; default: the best this machine has")
+
+
+def run(options: argparse.Namespace) -> Output:
+    """The share of images classified right; the Python calls are `training.evaluate_run` and `accuracy`."""
+    if is_run(options.model):
+        correct, samples = _of_run(options)
+    else:
+        path = packed_path(options.model)
+        if options.data is None:
+            raise UserError(f"{options.model!r} does not say on what to measure it; add --data NAME or --data FOLDER")
+        dataset = load_data(options.data, options.root, options.split)
+        correct, samples = accuracy(packed.load(path), dataset, threads=options.threads, isa=options.isa)
+    data = {"model": options.model, "split": options.split, "correct": correct, "samples": samples}
+    text = f"{correct / samples:.2%}: {correct:,} of {samples:,} {options.split} images right"
+    return Output(text, data | {"accuracy": correct / samples})
+
+
+def _of_run(options: argparse.Namespace) -> tuple[int, int]:
+    source = run_path(options.model)
+    require("torch", "evaluating a run")
+    from signbit import training
+
+    trained = training.load_run(source)
+    name, root = (trained.recipe.data.name, trained.recipe.data.root) if options.data is None else (options.data, None)
+    dataset = load_data(name, options.root if root is None else root, options.split)
+    measured = training.evaluate(trained.model, dataset)
+    return measured.correct, measured.samples
+
+
+def load_data(name: str, root: str | Path, split: str) -> "Dataset":
+    """A split of the data set `name`, which may also be a folder with MNIST-like idx files."""
+    from signbit import data
+
+    if name in data.names():
+        return data.load(name, root, split)
+    if Path(name).is_dir():
+        return data.load("idx", name, split)
+    raise unknown("data set or folder", name, data.names())
+
+
+def accuracy(graph: packed.Graph, dataset: "Dataset", *, threads: int = 1, isa: str | None = None) -> tuple[int, int]:
+    """How many images of `dataset` a packed model classifies right, and how many there are."""
+    model = runtime.compile(graph, threads=threads, isa=isa)
+    images, labels = dataset.images, dataset.labels
+    correct = 0
+    for start in range(0, len(images), BATCH):
+        scores = model.run(images[start : start + BATCH])
+        correct += int(np.sum(scores.reshape(len(scores), -1).argmax(axis=1) == labels[start : start + BATCH]))
+    return correct, len(images)
