@@ -5,6 +5,7 @@ is flipped with probability 0.12. The network is 400-256-256-10 with binary weig
 signs between (specs/optimizers.md §7.1).
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -62,7 +63,7 @@ def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def network() -> nn.Sequential:
     widths = (400, 256, 256, 10)
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:]):
+    for inputs, outputs in itertools.pairwise(widths):
         layers += [BinaryLinear(inputs, outputs), nn.BatchNorm1d(outputs)]
         nn.init.uniform_(layers[-2].weight, -0.1, 0.1)
     return nn.Sequential(*layers)

@@ -67,7 +67,9 @@ def test_bits_and_levels():
     assert high.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("quantizer", [ClippedSign(), IdentitySign(), ApproxSign(), SwishSign(), EdeSign(), FourierSign()])
+@pytest.mark.parametrize(
+    "quantizer", [ClippedSign(), IdentitySign(), ApproxSign(), SwishSign(), EdeSign(), FourierSign()]
+)
 def test_all_are_the_sign_with_their_surrogate(quantizer):
     x = torch.randn(3, 65, requires_grad=True)
     code = quantizer(x)

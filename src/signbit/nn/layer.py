@@ -1,7 +1,7 @@
 """What binary layers have in common: an integer product, then scale and bias."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 from typing_extensions import override
@@ -26,7 +26,7 @@ class BinaryLayer(BinaryOwner):
     """
 
     weight: Tensor
-    bias: Tensor | None
+    bias: Any  # a parameter or None; torch declares it differently in each layer
     weight_quantizer: Quantizer | None
     input_quantizer: Quantizer | None
     spatial: ClassVar[int]
