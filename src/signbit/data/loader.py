@@ -1,4 +1,4 @@
-"""Batches of a data set in memory, in an order that is a function of seed and epoch alone."""
+"""Batches of a data set in memory, in an order that is a function of a seed alone."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ class Loader:
     Args:
         dataset: what to read.
         batch_size: images a batch.
-        seed: None keeps the data set's order; a number shuffles anew every epoch.
+        seed: None keeps the data set's order; a number shuffles, the same way in every pass.
         drop_last: leaves out a last batch that is not full.
     """
 
@@ -25,32 +25,21 @@ class Loader:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         if drop_last and len(dataset) < batch_size:
             raise ValueError(f"batch_size {batch_size} is larger than the {len(dataset)} images of {dataset.name}")
-        self.images = torch.tensor(dataset.images)
-        self.labels = torch.tensor(dataset.labels)
+        self.images = torch.from_numpy(dataset.images)
+        self.labels = torch.from_numpy(dataset.labels)
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
-        self.epoch = 0
-
-    @property
-    def sampler(self) -> "Loader":
-        """This object: Lightning calls `sampler.set_epoch` before each epoch."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of the next pass."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.labels), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def order(self) -> Tensor:
-        """Indices of this epoch's images, (N,)."""
+        """Indices of the images, (N,)."""
         if self.seed is None:
             return torch.arange(len(self.labels))
-        generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
-        return torch.randperm(len(self.labels), generator=generator)
+        return torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(self.seed))
 
     def __iter__(self) -> Iterator[Batch]:
         order = self.order()

@@ -1,0 +1,30 @@
+"""From a recipe to a run directory: training with Lightning, evaluation, and recipes as YAML."""
+
+from signbit.training.evaluate import Evaluation, evaluate, evaluate_run
+from signbit.training.module import TrainingError
+from signbit.training.parse import load_recipe, override, save_recipe, split_words
+from signbit.training.recipe import DataConfig, ModelConfig, OptimConfig, Recipe, Schedule
+from signbit.training.run import Run, load_run, read_metrics
+from signbit.training.train import Result, resume, train
+
+__all__ = [
+    "DataConfig",
+    "Evaluation",
+    "ModelConfig",
+    "OptimConfig",
+    "Recipe",
+    "Result",
+    "Run",
+    "Schedule",
+    "TrainingError",
+    "evaluate",
+    "evaluate_run",
+    "load_recipe",
+    "load_run",
+    "override",
+    "read_metrics",
+    "resume",
+    "save_recipe",
+    "split_words",
+    "train",
+]

@@ -1,0 +1,63 @@
+"""Accuracy of a network on labelled images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from signbit.data import Dataset, load
+from signbit.data.augment import Prepare
+from signbit.data.loader import Loader
+from signbit.training.module import EVALUATION_BATCH
+from signbit.training.run import Run, load_run
+
+__all__ = ["Evaluation", "evaluate", "evaluate_run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Figures of one network on one set of images.
+
+    Attributes:
+        accuracy: share of images whose highest score is their class.
+        loss: mean cross-entropy.
+        correct: number of such images.
+        samples: number of images.
+    """
+
+    accuracy: float
+    loss: float
+    correct: int
+    samples: int
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, dataset: Dataset) -> Evaluation:
+    """Measures a network, in eval mode, on every image of a data set, prepared as the packed file says."""
+    if not len(dataset):
+        raise ValueError(f"{dataset.name} has no images to evaluate on")
+    was_training, prepare = model.training, Prepare(dataset.image)
+    model.eval()
+    correct, loss = 0, 0.0
+    for pixels, labels in Loader(dataset, batch_size=EVALUATION_BATCH):
+        scores = model(prepare(pixels))
+        correct += int((scores.argmax(1) == labels).sum())
+        loss += float(F.cross_entropy(scores, labels, reduction="sum"))
+    model.train(was_training)
+    samples = len(dataset)
+    return Evaluation(accuracy=correct / samples, loss=loss / samples, correct=correct, samples=samples)
+
+
+def evaluate_run(run: str | Path | Run, *, split: str = "test", root: str | Path | None = None) -> Evaluation:
+    """Measures a run's last weights on its data set.
+
+    Args:
+        run: a run or its directory.
+        split: "test", or "train" (with the validation images in it).
+        root: folder of the data; None takes the recipe's.
+    """
+    loaded = run if isinstance(run, Run) else load_run(run)
+    data = loaded.recipe.data
+    return evaluate(loaded.model, load(data.name, data.root if root is None else root, split))

@@ -1,0 +1,124 @@
+"""A run is a directory: resolved recipe, versions, metrics as JSON lines, checkpoints."""
+
+import json
+import os
+import pickle
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import torch
+from torch import nn
+
+import signbit
+from signbit.models import create_model
+from signbit.packed import ImagePreparation
+from signbit.training.parse import load_recipe
+from signbit.training.recipe import Recipe
+
+__all__ = ["CHECKPOINT", "METRICS", "RECIPE", "VERSIONS", "Run", "load_run", "read_metrics", "versions"]
+
+RECIPE = "recipe.yaml"
+VERSIONS = "versions.json"
+METRICS = "metrics.jsonl"
+CHECKPOINT = "checkpoints/last.ckpt"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run:
+    """A trained network with what is needed to use it.
+
+    Attributes:
+        path: directory of the run.
+        recipe: what was trained.
+        model: the network in eval mode, with the last weights.
+        image: how images become its input.
+        labels: class names.
+    """
+
+    path: Path
+    recipe: Recipe
+    model: nn.Module
+    image: ImagePreparation
+    labels: tuple[str, ...]
+
+
+def load_run(run: str | Path) -> Run:
+    """Reads the last checkpoint of a run; the data set is not needed.
+
+    Raises:
+        ValueError: not a run, no checkpoint yet, or a damaged one.
+    """
+    path = Path(run)
+    if not (path / RECIPE).is_file():
+        raise ValueError(f"{path} is not a run: it has no {RECIPE}; give the directory that `signbit train` made")
+    recipe = load_recipe(path / RECIPE)
+    checkpoint = read_checkpoint(path)
+    image = {key: tuple(value) if isinstance(value, list) else value for key, value in checkpoint["image"].items()}
+    preparation, labels = ImagePreparation(**image), tuple(checkpoint["labels"])
+    model = build_model(recipe, len(labels), preparation.shape[0])
+    weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
+    try:
+        model.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: the checkpoint does not fit {recipe.model.name}: {error}") from None
+    return Run(path=path, recipe=recipe, model=model.eval(), image=preparation, labels=labels)
+
+
+def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:
+    """The recipe's network with fresh weights from torch's generator."""
+    return create_model(recipe.model.name, num_classes=num_classes, in_chans=in_chans, **recipe.model.options)
+
+
+def read_checkpoint(run: Path) -> dict[str, Any]:
+    """The last checkpoint of a run, loaded with weights_only.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    path = run / CHECKPOINT
+    if not path.is_file():
+        raise ValueError(f"{run} has no {CHECKPOINT}; the run ended before its first epoch did")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"image", "labels", "state_dict"} <= checkpoint.keys():
+            raise ValueError("not a checkpoint of signbit")
+        return checkpoint
+    except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def read_metrics(run: str | Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics, one per epoch."""
+    with (Path(run) / METRICS).open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def versions() -> Mapping[str, str | int]:
+    """What a result may depend on beside the recipe."""
+    found: dict[str, str | int] = {"signbit": signbit.__version__, "python": platform.python_version()}
+    for package in ("torch", "lightning", "kornia", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found | {"platform": platform.platform(), "cpu": _cpu(), "threads": torch.get_num_threads()}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+def write_beside(path: Path, text: str) -> None:
+    """Writes a small file whole or not at all."""
+    beside = path.with_name(f"{path.name}.partial")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
