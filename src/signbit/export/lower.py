@@ -78,9 +78,18 @@ def frozen(model: nn.Module) -> nn.Module:
                 hook.remove(module)
                 del module._forward_pre_hooks[key]
         if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]
-                parametrize.remove_parametrizations(module, name)
+            _fix_parametrizations(module)
     return copied.requires_grad_(False)
+
+
+def _fix_parametrizations(module: nn.Module) -> None:
+    # Not torch's remove_parametrizations: it edits the class, which the copy shares with the original.
+    names = list(module.get_submodule("parametrizations")._modules)
+    tensors = {name: getattr(module, name) for name in names}
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, tensor in tensors.items():
+        module.register_parameter(name, nn.Parameter(tensor.detach()))
 
 
 def input_ranges(model: nn.Module, batch: Array) -> dict[str, float]:
