@@ -97,6 +97,6 @@ def schedule_value(schedule: Schedule, start: float, index: int, *, steps: int) 
         case "cosine":
             return start * (end + (1 - end) * (1 + math.cos(math.pi * p)) / 2)
         case "exponential":
-            return start * end**p
+            return start * math.pow(end, p)
         case "staircase":
-            return start * end ** (min(int(p * (schedule.stairs + 1)), schedule.stairs) / schedule.stairs)
+            return start * math.pow(end, min(int(p * (schedule.stairs + 1)), schedule.stairs) / schedule.stairs)

@@ -58,15 +58,14 @@ def load_run(run: str | Path) -> Run:
         raise ValueError(f"{path} is not a run: it has no {RECIPE}; give the directory that `signbit train` made")
     recipe = load_recipe(path / RECIPE)
     checkpoint = read_checkpoint(path)
-    image = {key: tuple(value) if isinstance(value, list) else value for key, value in checkpoint["image"].items()}
-    preparation, labels = ImagePreparation(**image), tuple(checkpoint["labels"])
-    model = build_model(recipe, len(labels), preparation.shape[0])
+    image, labels = ImagePreparation(**checkpoint["image"]), tuple(checkpoint["labels"])
+    model = build_model(recipe, len(labels), image.shape[0])
     weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{path}: the checkpoint does not fit {recipe.model.name}: {error}") from None
-    return Run(path=path, recipe=recipe, model=model.eval(), image=preparation, labels=labels)
+    return Run(path=path, recipe=recipe, model=model.eval(), image=image, labels=labels)
 
 
 def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:

@@ -109,6 +109,7 @@ def _fit(
         precision=PRECISION[module.recipe.precision],
         callbacks=[Metrics(path / METRICS), *bar, *callbacks, Checkpoints(path / CHECKPOINT)],
         reload_dataloaders_every_n_epochs=1,
+        limit_val_batches=0 if module.validation_set is None else None,
         num_sanity_val_steps=0,
         logger=False,
         enable_checkpointing=False,
