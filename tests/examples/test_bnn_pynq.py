@@ -31,9 +31,8 @@ def arrays(name):
 @pytest.fixture(scope="module")
 def mnist():
     """The MNIST test set from the official archives."""
-    with gzip.open(DATA / "mnist" / "t10k-images-idx3-ubyte.gz") as images:
-        with gzip.open(DATA / "mnist" / "t10k-labels-idx1-ubyte.gz") as labels:
-            return images.read(), labels.read()
+    names = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+    return tuple(gzip.decompress((DATA / "mnist" / name).read_bytes()) for name in names)
 
 
 @pytest.fixture(scope="module")

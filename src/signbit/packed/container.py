@@ -92,7 +92,7 @@ def _checksum(text: str, tensors: Mapping[str, Array]) -> str:
     for name, tensor in sorted(tensors.items()):
         size = "x".join(map(str, tensor.shape))
         total = zlib.crc32(f"{name}:{tensor.dtype}:{size}".encode(), total)
-        total = zlib.crc32(np.ascontiguousarray(tensor), total)
+        total = zlib.crc32(np.ascontiguousarray(tensor).data, total)
     return f"{total:08x}"
 
 
