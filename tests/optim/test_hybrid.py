@@ -1,0 +1,258 @@
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adam
+
+from signbit.nn import BinaryLinear
+from signbit.optim import Bop, Bop2ndOrder, Hybrid, Latent
+from signbit.params import named_binary_parameters
+from signbit.quantizers import sign
+
+BINARY = [
+    partial(Bop, lr=0.05, threshold=1e-4),
+    partial(Bop2ndOrder, lr=1e-2, correction="adam"),
+    lambda pairs: Latent(Adam(pairs, lr=1e-2)),
+]
+everyone = pytest.mark.parametrize("binary", BINARY)
+
+
+def model(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Linear(8, 65), nn.BatchNorm1d(65), BinaryLinear(65, 63), nn.BatchNorm1d(63), BinaryLinear(63, 4, bias=True)
+    )
+
+
+def train(net, optimizer, steps=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        net(torch.randn(16, 8, generator=generator)).square().mean().backward()
+        optimizer.step()
+
+
+def parameters(net):
+    return [parameter.detach().clone() for parameter in net.parameters()]
+
+
+@everyone
+def test_shares_out_the_model_and_changes_all_of_it(binary):
+    net = model()
+    optimizer = Hybrid(net, binary=binary, real=Adam)
+    before = parameters(net)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2, 7]
+    assert optimizer.param_groups[0]["param_names"] == ["2.weight", "4.weight"]
+    train(net, optimizer)
+    assert not any(map(torch.equal, before, net.parameters()))
+
+
+def test_weights_without_latents_become_their_signs():
+    net, twin = model(), model()
+    Hybrid(net, binary=Bop, real=Adam)
+    for (_, mine), (_, old) in zip(named_binary_parameters(net), named_binary_parameters(twin), strict=True):
+        assert torch.equal(mine, sign(old))
+    assert torch.equal(net[0].weight, twin[0].weight)
+    latent = model()
+    Hybrid(latent, binary=lambda pairs: Latent(Adam(pairs)), real=Adam)
+    assert torch.equal(latent[2].weight, twin[2].weight)
+
+
+@everyone
+def test_continues_from_a_state_dict(binary, tmp_path):
+    net, twin = model(), model(seed=1)
+    optimizer, resumed = Hybrid(net, binary=binary, real=Adam), Hybrid(twin, binary=binary, real=Adam)
+    train(net, optimizer)
+    torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "state.pt")
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    twin.load_state_dict(saved["net"])
+    resumed.load_state_dict(saved["optimizer"])
+    assert resumed.param_groups[0] is resumed.members["binary"].param_groups[0]
+    train(net, optimizer, seed=1)
+    train(twin, resumed, seed=1)
+    assert all(map(torch.equal, parameters(net), parameters(twin)))
+
+
+def test_the_state_of_a_half_precision_model_stays_float32():
+    net = model().bfloat16()
+    optimizer = Hybrid(net, binary=Bop, real=Adam)
+    generator = torch.Generator().manual_seed(0)
+    net(torch.randn(16, 8, generator=generator).bfloat16()).square().mean().backward()
+    optimizer.step()
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert optimizer.state[net[2].weight]["momentum"].dtype == torch.float32
+
+
+def test_refuses_states_of_another_optimizer():
+    optimizer = Hybrid(model(), binary=Bop, real=Adam)
+    other, net = model(), model()
+    latent = Hybrid(other, binary=lambda pairs: Latent(Adam(pairs)), real=Adam)
+    train(other, latent, steps=1)
+    with pytest.raises(ValueError, match="Bop cannot load the state of another optimizer"):
+        optimizer.load_state_dict(latent.state_dict())
+    with pytest.raises(ValueError, match="the saved state has 1 groups and this Hybrid 2"):
+        optimizer.load_state_dict(Adam(net.parameters()).state_dict())
+
+
+def test_groups_are_the_members_own():
+    net = model()
+
+    def decayed(pairs):
+        weights = [pair for pair in pairs if pair[1].dim() > 1]
+        return SGD([{"params": weights, "weight_decay": 1e-4}, {"params": pairs[1:]}], lr=0.1)
+
+    optimizer = Hybrid(net, binary=Bop, real=decayed)
+    assert optimizer.group_indices("binary") == range(1)
+    assert optimizer.group_indices("real") == range(1, 3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    train(net, optimizer, steps=1)
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5e-4, 0.05, 0.05])
+    assert optimizer.members["real"].param_groups[1]["lr"] == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="there is no member 'stem', only binary, real"):
+        optimizer.group_indices("stem")
+
+
+def test_a_member_may_have_its_own_scheduler():
+    net = model()
+    optimizer = Hybrid(net, binary=partial(Bop, lr=0.1), real=partial(Adam, lr=0.1))
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer.members["binary"], gamma=0.1)
+    train(net, optimizer, steps=1)
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01, 0.1])
+
+
+def test_the_state_is_one_view():
+    net = model()
+    optimizer = Hybrid(net, binary=Bop, real=Adam)
+    train(net, optimizer, steps=1)
+    assert set(optimizer.state) == set(net.parameters())
+    assert len(optimizer.state) == 9
+    weight = net[2].weight
+    optimizer.state[weight] = {"momentum": torch.zeros_like(weight)}
+    assert optimizer.members["binary"].state[weight]["momentum"].sum() == 0
+    del optimizer.state[weight]
+    assert weight not in optimizer.members["binary"].state
+
+
+def test_closure_is_evaluated_once():
+    net, calls = model(), []
+    optimizer = Hybrid(net, binary=Bop, real=Adam)
+
+    def closure():
+        calls.append(1)
+        optimizer.zero_grad()
+        loss = net(torch.ones(16, 8)).square().mean()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() > 0
+    assert calls == [1]
+
+
+def test_repr_says_who_owns_what():
+    text = repr(Hybrid(model(), binary=partial(Bop, lr=0.1), real=partial(Adam, lr=0.01)))
+    assert "binary: Bop(lr=0.1, threshold=1e-08) owns 4,347 values in 2 tensors:\n    2.weight, 4.weight" in text
+    assert "real: Adam(lr=0.01" in text
+    assert "0.weight, 0.bias, 1.weight, 1.bias, 3.weight, 3.bias, 4.bias" in text
+
+
+def test_a_model_without_real_parameters():
+    net = nn.Sequential(BinaryLinear(4, 4), BinaryLinear(4, 4))
+    assert "real" not in Hybrid(net, binary=Bop).members
+    with pytest.raises(ValueError, match="real: the model has no other parameters; pass real=None"):
+        Hybrid(net, binary=Bop, real=Adam)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda net: Hybrid(net, binary=Bop), r"no optimizer claims 0\.weight, 0\.bias, 1\.weight.*give them to"),
+        (
+            lambda net: Hybrid(net, binary=Bop, real=lambda _: Adam(net.parameters())),
+            r"2\.weight is claimed twice, by binary and by real",
+        ),
+        (
+            lambda net: Hybrid(net, binary=Bop, real=Adam([nn.Parameter(torch.ones(1))])),
+            "real claims parameter 0, which is not a parameter of the model",
+        ),
+        (
+            lambda net: Hybrid(net, binary=lambda pairs: Bop(pairs[:1]), real=Adam),
+            r"no optimizer claims 4\.weight",
+        ),
+        (lambda net: Hybrid(net[0], binary=Bop, real=Adam), "binary: the model has no binary weights"),
+    ],
+)
+def test_refuses(make, message):
+    net = model()
+    before = parameters(net)
+    with pytest.raises(ValueError, match=message):
+        make(net)
+    assert all(map(torch.equal, before, net.parameters()))
+
+
+def test_built_optimizers_are_taken_too():
+    net = model()
+    binary = Bop(named_binary_parameters(net))
+    claimed = {weight for _, weight in named_binary_parameters(net)}
+    optimizer = Hybrid(net, binary=binary, real=Adam([p for p in net.parameters() if p not in claimed]))
+    assert optimizer.members["binary"] is binary
+    train(net, optimizer)
+
+
+def test_groups_are_not_added_later():
+    optimizer = Hybrid(model(), binary=Bop, real=Adam)
+    with pytest.raises(ValueError, match="build it again after parameters were added"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
+
+
+def test_gradient_scaler_skips_what_is_not_finite():
+    net = model()
+    optimizer = Hybrid(net, binary=Bop, real=Adam)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    before = parameters(net)
+    scaler.scale(net(torch.full((16, 8), torch.inf)).mean()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert all(map(torch.equal, before, net.parameters()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_is_one_optimizer_to_lightning(tmp_path):
+    lightning = pytest.importorskip("lightning")
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = model()
+
+        def training_step(self, batch, _):
+            return self.net(batch[0]).square().mean()
+
+        def configure_optimizers(self):
+            optimizer = Hybrid(self.net, binary=partial(Bop, lr=0.1, threshold=1e-4), real=partial(Adam, lr=0.01))
+            return [optimizer], [torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.1, 10)]
+
+    def trainer(epochs):
+        return lightning.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
+
+    data = torch.utils.data.TensorDataset(torch.randn(48, 8, generator=torch.Generator().manual_seed(0)))
+    whole, first, second = Module(), Module(), Module()
+    straight = trainer(4)
+    straight.fit(whole, torch.utils.data.DataLoader(data, 16))
+    assert straight.global_step == 12
+    half = trainer(2)
+    half.fit(first, torch.utils.data.DataLoader(data, 16))
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    trainer(4).fit(second, torch.utils.data.DataLoader(data, 16), ckpt_path=tmp_path / "half.ckpt")
+    assert all(map(torch.equal, parameters(whole), parameters(second)))
+    assert not torch.equal(first.net[2].weight, second.net[2].weight)
