@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from signbit import packed
+from signbit.cli.main import main
 from signbit.packed import nodes as n
 from signbit.packed.bits import pack_stream
 from signbit.packed.weights import Dense
@@ -54,4 +55,15 @@ def image(tmp_path):
     path = tmp_path / "digit.png"
     pixels = np.random.default_rng(1).integers(0, 256, (8, 8)).astype(np.uint8)
     Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """A run directory after one epoch on the digits."""
+    pytest.importorskip("lightning")
+    pytest.importorskip("sklearn")
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    words = ["train", "digits", "--epochs", "1", "--threads", "1", "--run", str(path)]
+    assert main(words) == 0
     return path

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from signbit.cli import int8, twins
+from signbit.cli import int8, qdq, twins
 from signbit.packed import reference
 
 
@@ -33,3 +33,13 @@ def test_the_int8_twin_runs_quantized_layers(tiny_graph, batch):
         result = twin(int8.quantize(twins.prepare(tiny_graph, batch)))
     assert result.shape == (7, 10)
     assert result.is_quantized
+
+
+def test_onnx_runtime_quantizes_what_branches(tiny_graph, batch):
+    pytest.importorskip("onnxruntime")
+    images = twins.prepare(tiny_graph, batch).numpy()
+    twin = twins.float_twin(tiny_graph)
+    result = qdq.session(twin, images, threads=1)(images)
+    with torch.inference_mode():
+        expected = twin(torch.from_numpy(images)).numpy()
+    assert np.abs(result - expected).max() < 0.2 * np.abs(expected).max()

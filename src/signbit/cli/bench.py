@@ -27,6 +27,8 @@ from signbit.packed.edges import Bits, Edge, Image, integer_range
 
 OURS = "signbit"
 PEERS = ("float", "int8")
+CHECKED = 64
+"""Random images on which a twin is compared with our output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +195,7 @@ def bench(
             from signbit.cli.peers import Rivals
 
             rivals = stack.enter_context(Rivals(graph, wanted, threads=threads))
-            notes = rivals.check(model.run(inputs[sizes[0]]), inputs[sizes[0]])
+            notes = rivals.check(model.run, sample(edge, CHECKED, random))
         for size, batch in inputs.items():
             theirs = {} if rivals is None else rivals.calls(batch)
             calls[size] = interleaved({OURS: partial(model.run, batch), **theirs}, seconds=seconds)

@@ -136,10 +136,10 @@ def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None 
     from signbit.cli.eval import accuracy, load_data
 
     recipe = _recipe(data, epochs)
+    held_out = load_data(recipe.data.name, recipe.data.root, "test")
     _announce(f"1/4 training {recipe.model.name} on {recipe.data.name}: {recipe.epochs} epochs of {recipe.optim.name}")
     result = training.train(recipe, run)
     trained = training.load_run(result.path)
-    held_out = load_data(recipe.data.name, recipe.data.root, "test")
     _announce("2/4 packing")
     file = result.path / "model.sbit"
     graph = export.export(trained.model, file, image=trained.image, labels=trained.labels)
@@ -168,7 +168,8 @@ def _recipe(data: str | Path | None, epochs: int | None) -> "Recipe":
 
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs must be at least 1, got {epochs}")
-    recipe = recipes.get("digits" if data is None else "mnist-mlp")
+    # Layers of a few kilobytes: a second thread costs more than it brings.
+    recipe = replace(recipes.get("digits"), threads=1) if data is None else recipes.get("mnist-mlp")
     if data is not None:
         if not Path(data).is_dir():
             raise UserError(f"--data {str(data)!r} is not a folder")

@@ -31,6 +31,7 @@ VERBS = {
     "bench": "Time a packed model on this machine.",
 }
 _MODULES = {"import": "import_"}
+_KINDS = {"int": "a whole number", "float": "a number"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,6 +129,9 @@ def _split(words: list[str], flags: list[str]) -> tuple[list[str], list[str]]:
 
 def _explain(message: str, parser: argparse.ArgumentParser) -> str:
     """The parser's message in one line, with the nearest options for one that does not exist."""
+    wrong = re.search(r"key \"(\w+)\":\s+Expected an? <class '(\w+)'>. Got value: (.*)", message, re.DOTALL)
+    if wrong is not None:
+        return f"--{wrong[1]} takes {_KINDS.get(wrong[2], wrong[2])}, got {one_line(wrong[3])}"
     found = re.search(r"unrecognized arguments: (\S+)", message)
     if found is None or not found[1].startswith("-"):
         return f"{one_line(message)}; see {parser.prog} --help"
