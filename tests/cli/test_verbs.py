@@ -1,0 +1,125 @@
+"""Each verb end to end, through the real `main`, on a run of one epoch."""
+
+import json
+
+import pytest
+
+from signbit import assets, packed
+from signbit.cli.main import main
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs a command line; returns what it printed as an object."""
+
+    def run(*words, code=0):
+        capsys.readouterr()
+        assert main([*map(str, words), "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
+def file(digits_run, tmp_path, call):
+    path = tmp_path / "digits.sbit"
+    call("export", digits_run, path)
+    return path
+
+
+def test_predict_names_the_digit_of_every_shipped_sample(call):
+    found = call("predict", "digits", "--top", 2)["images"]
+    assert len(found) >= 3
+    for image, predictions in ((entry["image"], entry["predictions"]) for entry in found):
+        assert image.endswith(f"{predictions[0]['label']}.png")
+        assert len(predictions) == 2
+
+
+def test_predict_reads_other_images_and_formats(model, image, call):
+    (found,) = call("predict", model, image)["images"]
+    assert 0 < sum(p["score"] for p in found["predictions"]) <= 1 + 1e-6
+
+
+def test_the_shipped_model_is_small_and_carries_its_labels():
+    path = assets.model("digits")
+    graph = packed.load(path)
+    assert graph.labels == tuple("0123456789")
+    assert path.stat().st_size < 50_000
+
+
+def test_train_leaves_a_run_that_eval_reads(digits_run, call):
+    found = call("eval", digits_run)
+    assert found["samples"] > 300
+    assert found["accuracy"] == found["correct"] / found["samples"]
+
+
+def test_resume_has_nothing_left_to_do(digits_run, call):
+    assert call("resume", digits_run)["metrics"]["epoch"] == 1
+
+
+def test_the_packed_model_is_as_right_as_the_run(digits_run, file, call):
+    assert call("eval", file, "--data", "digits")["correct"] == call("eval", digits_run)["correct"]
+
+
+def test_export_says_what_the_file_holds(file, digits_run, call):
+    found = call("export", digits_run, file)
+    assert found["file_bytes"] == file.stat().st_size
+    assert found["binary_weights"] > 0.9 * found["weights"]
+
+
+def test_summary_and_inspect_agree(file, digits_run, call):
+    assert call("summary", digits_run)["nodes"] == call("inspect", file)["nodes"]
+
+
+def test_verify_passes(file, digits_run, call):
+    assert call("verify", file, "--samples", 16)["passed"]
+    assert call("verify", file, "--run", digits_run, "--samples", 16)["torch"]["passed"]
+
+
+def test_bench_times_every_batch_size(model, call):
+    found = call("bench", model, "--batch", 1, 3, "--seconds", 0.02, "--isa", "reference")
+    assert [entry["batch"] for entry in found["calls"]] == [1, 3]
+    assert all(0 < entry["median"] <= entry["p95"] for entry in found["calls"])
+    assert len(found["nodes"]) == 9
+    assert found["isa"] == "reference"
+
+
+def test_bench_of_a_run_compares_with_float_and_int8(digits_run, call):
+    found = call("bench", digits_run, "--seconds", 0.02)
+    assert [entry["engine"] for entry in found["calls"]] == ["signbit", "PyTorch fp32", "PyTorch int8"]
+    assert any("equals ours" in note for note in found["notes"])
+
+
+def test_bench_shows_the_plan(model, call):
+    assert [step["name"] for step in call("bench", model, "--plan")["plan"]][-1] == "logits"
+
+
+def test_doctor_finds_nothing_wrong(call):
+    found = call("doctor")
+    assert found["healthy"]
+    assert found["isas"][-1] == "reference"
+
+
+def test_models_and_recipes_are_listed(call):
+    assert any(model["name"] == "digits_cnn" for model in call("models", "digits*")["models"])
+    assert {"digits", "mnist-cnn", "mnist-mlp"} <= {recipe["name"] for recipe in call("recipes")["recipes"]}
+    assert call("recipes", "digits", "--optim", "bop", "--epochs", 7)["epochs"] == 7
+
+
+def test_demo_of_one_epoch(tmp_path, call):
+    found = call("demo", "--run", tmp_path / "demo", "--epochs", 1)
+    assert found["accuracy"]["trained"] == found["accuracy"]["packed"]
+    assert found["verification"]["passed"]
+    assert {(entry["batch"], entry["engine"]) for entry in found["latency"]["calls"]} == {
+        (batch, engine) for batch in (1, 256) for engine in ("signbit", "PyTorch fp32", "PyTorch int8")
+    }
+    assert (tmp_path / "demo" / "model.sbit").exists()
+    assert all(command.startswith("signbit ") for command in found["next"])
+
+
+@pytest.mark.parametrize("words", ["inspect digits", "predict digits", "doctor", "recipes", "models"])
+def test_the_text_is_for_people(words, capsys):
+    assert main(words.split()) == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert err == ""
