@@ -275,7 +275,7 @@ def _(node: n.Roll, x: Array) -> Array:
 
 @compute.register
 def _(node: n.Flatten, x: Array) -> Array:
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), int(np.prod(x.shape[1:])))
 
 
 def tolerance(node: n.Node, edge: Edge, inputs: list[Array], output: Array) -> Array:

@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import pytest
+
+from signbit.packed import Graph, ImagePreparation, dumps
+from signbit.packed import nodes as n
+from signbit.packed.edges import Bits, Image, Int, Real
+from signbit.packed.report import inspect
+from signbit.packed.weights import encode_dense, encode_gaps
+from signbit.packed.window import Window
+
+RNG = np.random.default_rng(0)
+
+
+def weights(filters: int, depth: int, density: float = 0.5) -> np.ndarray:
+    return (RNG.random((filters, depth)) < density).astype(np.uint8)
+
+
+def convolution(name: str, source: str, bits: np.ndarray, kernel: int = 3, **options) -> n.BinaryConv:
+    window = Window(kernel=(kernel, kernel), padding=(kernel // 2,) * 4)
+    encode = options.pop("encode", encode_dense)
+    return n.BinaryConv(name=name, inputs=(source,), window=window, filters=len(bits), weight=encode(bits), **options)
+
+
+def network() -> Graph:
+    image = ImagePreparation(height=8, width=8)
+    table = np.repeat(image.table(), 3, axis=0) if len(image.table()) == 1 else image.table()
+    stem = n.Conv(
+        name="stem",
+        inputs=("look",),
+        window=Window(kernel=(3, 3), padding=(1, 1, 1, 1)),
+        weight=RNG.normal(size=(16, 3, 3, 3)).astype(np.float32),
+    )
+    return Graph(
+        {"input": Image((3, 8, 8))},
+        (
+            n.Lookup(name="look", inputs=("input",), table=table),
+            stem,
+            n.Sign(name="sign", inputs=("stem",)),
+            convolution("conv", "sign", weights(32, 144), pad_value=0),
+            n.Threshold(name="cut", inputs=("conv",), threshold=np.zeros(32, np.int32), direction=np.ones(32, np.int8)),
+            convolution("sparse", "cut", weights(8, 288, 0.05), encode=encode_gaps),
+            n.Pool(name="pool", inputs=("sparse",), window=Window(kernel=(8, 8)), mode="mean"),
+            n.Norm(name="norm", inputs=("pool",)),
+        ),
+        "norm",
+        image,
+    )
+
+
+def test_counts_of_every_node():
+    report = inspect(network())
+    rows = {row.name: row for row in report.rows}
+    assert [row.name for row in report.rows] == ["look", "stem", "sign", "conv", "cut", "sparse", "pool", "norm"]
+    stem, conv, sparse = rows["stem"], rows["conv"], rows["sparse"]
+    assert (stem.weights, stem.float_macs, stem.bytes, stem.weight_bits) == (432, 432 * 64, 1728, 32)
+    assert (conv.weights, conv.binary_macs, conv.bytes, conv.weight_bits) == (4608, 4608 * 64, 576, 1)
+    assert (conv.input_bits, conv.packing) == (1, "packed")
+    assert conv.notes == ("pad_value 0 costs a border correction; +1 is free",)
+    assert sparse.weight_bits < 0.5
+    assert "of the rarer sign" in sparse.notes[0]
+    assert "float32 weights" in stem.packing
+    assert "depend" in rows["norm"].packing
+    assert rows["cut"].bytes == 32 * 5
+
+
+def test_totals():
+    graph = network()
+    report = inspect(graph)
+    assert report.weights == 432 + 4608 + 2304
+    assert report.binary_weights == 4608 + 2304
+    assert report.ops == (4608 + 2304) * 64 / 64 + 432 * 64
+    assert report.file_bytes == len(dumps(graph))
+    stored = sum(row.bytes for row in report.rows if row.weights)
+    assert report.fp32_bytes == report.file_bytes - stored + 4 * report.weights
+    assert report.int8_bytes == report.file_bytes - stored + report.weights
+
+
+@pytest.mark.parametrize(
+    ("edge", "binary", "mixed", "why"),
+    [
+        (Bits((16, 4, 4)), 1, 0, "packed"),
+        (Bits((16, 4, 4), 2), 2, 0, "packed"),
+        (Int((16, 4, 4), -3, 3), 0, 1, "integers, so additions"),
+        (Real((16, 4, 4)), 0, 1, "real inputs, so additions"),
+    ],
+)
+def test_kinds_of_macs(edge, binary, mixed, why):
+    graph = Graph({"input": edge}, (convolution("conv", "input", weights(4, 144)),), "conv")
+    (row,) = inspect(graph).rows
+    assert (row.binary_macs, row.mixed_macs) == (binary * 576 * 16, mixed * 576 * 16)
+    assert why in row.packing
+    assert any("two activation planes" in note for note in row.notes) == (binary == 2)
+
+
+def test_text_and_json():
+    report = inspect(network())
+    text = report.table()
+    assert text.splitlines()[0].split()[:3] == ["node", "op", "output"]
+    assert "conv: pad_value 0 costs a border correction" in text
+    assert "smaller than float32" in text
+    document = json.loads(json.dumps(report.dict()))
+    assert document["totals"]["ops"] == report.ops
+    assert document["nodes"][3]["name"] == "conv"
