@@ -201,6 +201,11 @@ def test_layer_norm_over_the_sample():
     assert ops(assert_close(scramble(model))).count("Norm") == 3
 
 
+def test_layer_norm_over_the_channels():
+    model = nn.Sequential(binary.BinaryConv2d(3, 8, 3), binary.ChannelNorm(8), binary.BinaryConv2d(8, 8, 3))
+    assert ops(assert_close(scramble(model))) == ["Threshold", "BinaryConv", "Norm", "Sign", "BinaryConv"]
+
+
 def test_functions_of_torch():
     class Functional(nn.Module):
         def __init__(self):
