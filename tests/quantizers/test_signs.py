@@ -116,3 +116,18 @@ def test_own_surrogates_take_one_method():
 def test_refuses(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_repr_shows_what_differs():
+    assert repr(ClippedSign(clip=1.25)) == "ClippedSign(clip=1.25)"
+    assert repr(ApproxSign(scale="mean")) == "ApproxSign(scaling=mean, scale_gradient=detached)"
+
+
+@pytest.mark.parametrize(
+    "quantizer", [ClippedSign(), IdentitySign(), ApproxSign(), SwishSign(), EdeSign(), FourierSign()]
+)
+def test_second_derivatives_exist(quantizer):
+    x = torch.tensor([-0.5, 0.25, 2.0], dtype=torch.float64, requires_grad=True)
+    (first,) = torch.autograd.grad((quantizer(x) * x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    assert second.isfinite().all()

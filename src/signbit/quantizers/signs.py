@@ -60,7 +60,10 @@ class SignQuantizer(Quantizer):
 
     @override
     def extra_repr(self) -> str:
-        return "" if self.scaling == "none" else f"scale={self.scaling}, scale_gradient={self.scale_gradient}"
+        options = {key: value for key, value in vars(self).items() if not key.startswith("_") and key != "training"}
+        if self.scaling == "none":
+            del options["scaling"], options["scale_gradient"]
+        return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
 @final
