@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from signbit.data import DataError, Dataset
+from signbit.packed import ImagePreparation
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return Dataset(
+        name="made",
+        images=np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1),
+        labels=np.arange(10) % 2,
+        classes=("even", "odd"),
+        image=ImagePreparation(height=1, width=1, mode="L"),
+    )
+
+
+def test_hold_out_takes_either_end(dataset: Dataset) -> None:
+    rest, held = dataset.hold_out("last:3")
+    assert held is not None
+    assert (rest.images.ravel().tolist(), held.images.ravel().tolist()) == ([0, 1, 2, 3, 4, 5, 6], [7, 8, 9])
+    rest, held = dataset.hold_out("first:3")
+    assert held is not None
+    assert (rest.images.ravel().tolist(), held.labels.tolist()) == ([3, 4, 5, 6, 7, 8, 9], [0, 1, 0])
+    assert dataset.hold_out(None) == (dataset, None)
+
+
+@pytest.mark.parametrize("rule", ["", "last", "last:", "last:x", "middle:3", "last:-3", "last:0", "last:10"])
+def test_hold_out_refuses_other_rules(dataset: Dataset, rule: str) -> None:
+    with pytest.raises(ValueError, match="validation"):
+        dataset.hold_out(rule)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((10, 1, 1, 1))}, "need uint8"),
+        ({"images": np.zeros((10, 1, 2, 1), np.uint8)}, "preparation expects"),
+        ({"labels": np.zeros(9, np.int64)}, "10 images but 9 labels"),
+        ({"labels": np.full(10, 2)}, "labels run from 2 to 2, 2 classes allow 0..1"),
+        ({"labels": np.full(10, -1)}, "labels run from -1"),
+    ],
+)
+def test_parts_must_agree(dataset: Dataset, change: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        replace(dataset, **change)

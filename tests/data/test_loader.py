@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import torch
+
+from signbit.data import Dataset, load
+from signbit.data.loader import Loader, mix
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load("digits", split="test").take(slice(0, 65))
+
+
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [32, 32, 1]), (True, [32, 32])])
+def test_every_image_comes_once(dataset: Dataset, drop_last: bool, sizes: list[int]) -> None:
+    loader = Loader(dataset, batch_size=32, drop_last=drop_last)
+    batches = list(loader)
+    assert [len(labels) for _, labels in batches] == sizes
+    assert len(loader) == len(sizes)
+    count = sum(sizes)
+    np.testing.assert_array_equal(torch.cat([images for images, _ in batches]).numpy(), dataset.images[:count])
+    np.testing.assert_array_equal(torch.cat([labels for _, labels in batches]).numpy(), dataset.labels[:count])
+
+
+def test_the_order_is_a_function_of_the_seed(dataset: Dataset) -> None:
+    first, again, other = (Loader(dataset, batch_size=10, seed=seed).order() for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.sort().values.tolist() == list(range(65))
+
+
+def test_batch_sizes_are_checked(dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="batch_size must be >= 1, got 0"):
+        Loader(dataset, batch_size=0)
+    with pytest.raises(ValueError, match="batch_size 66 is larger than the 65 images"):
+        Loader(dataset, batch_size=66, drop_last=True)
+
+
+def test_seeds_of_neighbours_are_unrelated() -> None:
+    seeds = {mix(seed, count) for seed in range(20) for count in range(-20, 20)}
+    assert len(seeds) == 800
+    assert all(0 <= seed < 2**63 for seed in seeds)
