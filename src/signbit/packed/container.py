@@ -83,7 +83,17 @@ def dumps(graph: Graph) -> bytes:
     if len(text) > MAX_GRAPH:
         raise GraphError(f"the graph takes {len(text)} characters, more than {MAX_GRAPH}")
     header = _HEADER | {"graph": text, "checksum": _checksum(text, tensors)}
-    return to_safetensors(tensors, metadata=header)
+    return _ordered(to_safetensors(tensors, metadata=header))
+
+
+def _ordered(content: bytes) -> bytes:
+    """The same safetensors file with its metadata in order, which the library leaves to chance."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _checksum(text: str, tensors: Mapping[str, Array]) -> str:
