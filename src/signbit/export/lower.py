@@ -1,7 +1,7 @@
 """From a torch model to a graph: trace with torch.fx, then lower node by node by the tables of `export.rules`."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -90,6 +90,18 @@ def _fix_parametrizations(module: nn.Module) -> None:
     del module.parametrizations
     for name, tensor in tensors.items():
         module.register_parameter(name, nn.Parameter(tensor.detach()))
+
+
+def evaluator(model: nn.Module, image: ImagePreparation) -> Callable[[Array], Array]:
+    """The function from pixels uint8 (N, C, H, W) to the outputs that a copy of `model` gives in eval mode."""
+    copied = frozen(model)
+
+    def run(pixels: Array) -> Array:
+        with torch.no_grad():
+            output: Array = copied(torch.from_numpy(image.normalize(pixels))).numpy()
+        return output
+
+    return run
 
 
 def input_ranges(model: nn.Module, batch: Array) -> dict[str, float]:

@@ -12,15 +12,12 @@ Four questions, each with its own answer:
 4. *Torch*, if a model is given: its outputs against the reference's, likewise.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
-from signbit import runtime
-from signbit.export.lower import frozen
 from signbit.export.verification import Comparison, NodeCheck, Verification
 from signbit.packed import Graph, load, reference
 from signbit.packed import nodes as n
@@ -28,13 +25,18 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.image import as_pixels
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from signbit import runtime
+
 _CHUNK_VALUES = 2**24
 
 
 def verify(
     graph: Graph | str | Path,
     *,
-    model: nn.Module | None = None,
+    model: "nn.Module | None" = None,
     batch: Array | None = None,
     samples: int = 256,
     threads: int = 1,
@@ -60,7 +62,7 @@ def verify(
         images = as_pixels(batch, edge.shape)
     if len(images) == 0:
         raise ValueError("verify needs at least one image")
-    engine = runtime.compile(graph, threads=threads, isa=isa)
+    engine = _compile(graph, threads=threads, isa=isa)
     exact = not any(_sums_floats(node, graph) for node in graph.nodes)
     result = Verification(
         isa=engine.isa,
@@ -70,24 +72,24 @@ def verify(
         network=Comparison(exact=exact),
         torch=None if model is None else Comparison(exact=False),
     )
-    copied = None if model is None else frozen(model)
+    run_torch = None if model is None else _torch(model, graph)
     parts = _Parts(graph, result.nodes, threads, isa) if result.native else None
     for chunk in _chunks(graph, images):
         values = dict.fromkeys(graph.inputs, chunk) | dict(reference.trace(graph, chunk))
         if parts is not None:
             parts.compare(values)
         result.network.add(values[graph.output], engine.run(chunk))
-        if copied is not None and result.torch is not None:
-            result.torch.add(_run_torch(copied, graph, chunk), values[graph.output])
+        if run_torch is not None and result.torch is not None:
+            result.torch.add(run_torch(chunk), values[graph.output])
     return result
 
 
-def _run_torch(model: nn.Module, graph: Graph, chunk: Array) -> Array:
+def _torch(model: "nn.Module", graph: Graph) -> Callable[[Array], Array]:
+    from signbit.export.lower import evaluator
+
     if graph.image is None:
         raise ValueError("the graph says nothing of how images are normalised, so a torch model cannot be compared")
-    with torch.no_grad():
-        output: Array = model(torch.from_numpy(graph.image.normalize(chunk))).numpy()
-    return output
+    return evaluator(model, graph.image)
 
 
 def _chunks(graph: Graph, images: Array) -> Iterator[Array]:
@@ -124,9 +126,9 @@ class _Parts:
         self._graph = graph
         self._checks = dict(zip((node.name for node in graph.nodes), checks, strict=True))
         isolated = {node.name: graph.isolate(node) for node in graph.nodes}
-        self._nodes = {name: runtime.compile(part, threads=threads, isa=isa) for name, part in isolated.items()}
+        self._nodes = {name: _compile(part, threads=threads, isa=isa) for name, part in isolated.items()}
         self._stretches = {
-            part.output: runtime.compile(part, threads=threads, isa=isa) for part in stretches(graph, self._checks)
+            part.output: _compile(part, threads=threads, isa=isa) for part in stretches(graph, self._checks)
         }
 
     def compare(self, values: Mapping[str, Array]) -> None:
@@ -150,7 +152,13 @@ class _Parts:
             self._checks[name].stretch = (self._checks[name].stretch or 0) + wrong
 
 
-def _run(engine: runtime.Model, values: Mapping[str, Array]) -> Array:
+def _compile(graph: Graph, *, threads: int, isa: str | None) -> "runtime.Model":
+    from signbit import runtime
+
+    return runtime.compile(graph, threads=threads, isa=isa)
+
+
+def _run(engine: "runtime.Model", values: Mapping[str, Array]) -> Array:
     inputs = {name: values[name] for name in engine.graph.inputs}
     return engine.run(inputs if len(inputs) > 1 else next(iter(inputs.values())))
 
