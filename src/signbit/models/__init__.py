@@ -1,7 +1,35 @@
 """Networks built of binary layers, by name."""
 
+from signbit.models.binarynet import binarynet, binarynet_valid
+from signbit.models.birealnet import birealnet18, birealnet34, react_resnet18, react_resnet34
 from signbit.models.mlp import mnist_mlp
+from signbit.models.network import Feature, FeatureInfo, FeatureMaps, Network
 from signbit.models.registry import create_model, list_models, register_model
+from signbit.models.residual import ResidualBlock, residual_network
+from signbit.models.resnet_cifar import resnet18_cifar, resnet20_cifar
 from signbit.models.vgg import digits_cnn, mnist_cnn
+from signbit.models.vgg_small import vgg_small
 
-__all__ = ["create_model", "digits_cnn", "list_models", "mnist_cnn", "mnist_mlp", "register_model"]
+__all__ = [
+    "Feature",
+    "FeatureInfo",
+    "FeatureMaps",
+    "Network",
+    "ResidualBlock",
+    "binarynet",
+    "binarynet_valid",
+    "birealnet18",
+    "birealnet34",
+    "create_model",
+    "digits_cnn",
+    "list_models",
+    "mnist_cnn",
+    "mnist_mlp",
+    "react_resnet18",
+    "react_resnet34",
+    "register_model",
+    "residual_network",
+    "resnet18_cifar",
+    "resnet20_cifar",
+    "vgg_small",
+]

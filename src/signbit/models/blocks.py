@@ -2,9 +2,11 @@
 
 from torch import nn
 
-from signbit.nn import BinaryConv2d, BinaryLinear, Sign
+from signbit.models.parts import Norm, make_norm
+from signbit.nn import BinaryConv2d, BinaryLinear, RSign, Sign
+from signbit.nn.conv import PadValue
 
-__all__ = ["chain", "classifier", "conv_block", "linear_block", "norm"]
+__all__ = ["binary_conv", "chain", "classifier", "conv_block", "linear_block", "norm"]
 
 
 def norm(channels: int, *, flat: bool = False) -> nn.Module:
@@ -12,24 +14,48 @@ def norm(channels: int, *, flat: bool = False) -> nn.Module:
     return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
 
 
-def linear_block(inputs: int, outputs: int, *, quantizer: str = "sign", binary: bool = True) -> nn.Sequential:
-    """Sign of x → binary product → batch norm (block B-VGG).
+def linear_block(
+    inputs: int,
+    outputs: int,
+    *,
+    quantizer: str | None = "sign",
+    weight_quantizer: str | None = "sign",
+    norm: Norm = "batch",
+    binary: bool = True,
+) -> nn.Sequential:
+    """Sign of x → binary product → norm (block B-VGG).
 
     Args:
         inputs: features of x (N, inputs), real.
         outputs: features of the result, real.
-        quantizer: sign of the inputs, by name (`signbit.quantizers`).
+        quantizer: sign of the inputs, by name (`signbit.quantizers`); None puts a ReLU in its place.
+        weight_quantizer: sign of the weights, by name; None leaves them real.
+        norm: "batch" or "layer".
         binary: False gives the float twin.
     """
-    if binary:
-        return chain(fc=BinaryLinear(inputs, outputs, input_quantizer=quantizer), norm=norm(outputs, flat=True))
-    return chain(act=nn.ReLU(), fc=nn.Linear(inputs, outputs, bias=False), norm=norm(outputs, flat=True))
+    if not binary:
+        quantizer = weight_quantizer = None
+    act: dict[str, nn.Module] = {"act": nn.ReLU()} if quantizer is None else {}
+    fc: nn.Module
+    if quantizer is None and weight_quantizer is None:
+        fc = nn.Linear(inputs, outputs, bias=False)
+    else:
+        fc = BinaryLinear(inputs, outputs, input_quantizer=quantizer, weight_quantizer=weight_quantizer)
+    return chain(**act, fc=fc, norm=make_norm(norm, outputs, flat=True))
 
 
 def conv_block(
-    inputs: int, outputs: int, *, pool: int = 1, quantizer: str = "sign", binary: bool = True
+    inputs: int,
+    outputs: int,
+    *,
+    pool: int = 1,
+    quantizer: str | None = "sign",
+    weight_quantizer: str | None = "sign",
+    norm: Norm = "batch",
+    pad_value: PadValue = 1,
+    binary: bool = True,
 ) -> nn.Sequential:
-    """Sign of x → binary 3x3 convolution, padded with +1 → max-pool → batch norm (block B-VGG).
+    """Sign of x → binary 3x3 convolution → max-pool → norm (block B-VGG).
 
     The pool stands before the norm, where it commutes with the sign whatever the norm's direction.
 
@@ -37,18 +63,68 @@ def conv_block(
         inputs: channels of x (N, inputs, H, W), real.
         outputs: channels of the result, real.
         pool: window and stride of the pool; 1 leaves it out.
-        quantizer: sign of the inputs, by name (`signbit.quantizers`).
+        quantizer: see `binary_conv`.
+        weight_quantizer: see `binary_conv`.
+        norm: "batch" or "layer".
+        pad_value: see `binary_conv`.
         binary: False gives the float twin.
     """
-    parts: dict[str, nn.Module] = {}
-    if binary:
-        parts["conv"] = BinaryConv2d(inputs, outputs, 3, padding=1, input_quantizer=quantizer, pad_value=1)
-    else:
-        parts["act"] = nn.ReLU()
-        parts["conv"] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+    parts = binary_conv(
+        inputs,
+        outputs,
+        quantizer=quantizer,
+        weight_quantizer=weight_quantizer,
+        pad_value=pad_value,
+        binary=binary,
+    )
     if pool > 1:
         parts["pool"] = nn.MaxPool2d(pool)
-    return chain(**parts, norm=norm(outputs))
+    return chain(**parts, norm=make_norm(norm, outputs))
+
+
+def binary_conv(
+    inputs: int,
+    outputs: int,
+    *,
+    stride: int = 1,
+    shift: bool = False,
+    quantizer: str | None = "sign",
+    weight_quantizer: str | None = "sign",
+    pad_value: PadValue = 1,
+    binary: bool = True,
+) -> dict[str, nn.Module]:
+    """A 3x3 convolution of signs, `conv`, behind the module `act` that prepares its input, where there is one.
+
+    Args:
+        inputs: channels of x (N, inputs, H, W), real.
+        outputs: channels of the result, real.
+        stride: of the convolution.
+        shift: whether a learned shift per channel precedes the sign of the inputs (`RSign`).
+        quantizer: sign of the inputs, by name (`signbit.quantizers`); None puts a ReLU in its place.
+        weight_quantizer: sign of the weights, by name; None leaves them real.
+        pad_value: what surrounds the signs; real inputs are padded with 0.
+        binary: False gives the float twin, which is both quantizers None.
+    """
+    if not binary:
+        quantizer = weight_quantizer = None
+    if quantizer is None and weight_quantizer is None:
+        return {"act": nn.ReLU(), "conv": nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)}
+    parts: dict[str, nn.Module] = {}
+    if quantizer is None:
+        parts["act"] = nn.ReLU()
+    elif shift:
+        parts["act"] = RSign(inputs, quantizer=quantizer)
+    parts["conv"] = BinaryConv2d(
+        inputs,
+        outputs,
+        3,
+        stride,
+        1,
+        weight_quantizer=weight_quantizer,
+        input_quantizer=None if shift else quantizer,
+        pad_value=0 if quantizer is None else pad_value,
+    )
+    return parts
 
 
 def classifier(inputs: int, outputs: int, *, quantizer: str = "sign", binary: bool = True) -> nn.Sequential:

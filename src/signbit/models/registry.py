@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from signbit.models.network import FeatureMaps, Network
+
 __all__ = ["create_model", "list_models", "register_model"]
 
 Builder = Callable[..., nn.Module]
@@ -16,16 +18,17 @@ B = TypeVar("B", bound=Builder)
 _BUILDERS: dict[str, Builder] = {}
 
 
-def register_model(builder: B) -> B:
-    """Decorator that makes a function available under its own name.
+def register_model(builder: B, *, name: str | None = None) -> B:
+    """Makes a function available under its own name, as a decorator, or under another one.
 
     Args:
-        builder: takes keyword-only `num_classes`, `in_chans` and its own options, returns a module.
+        builder: takes keyword-only `num_classes`, `in_chans` and its own options, all with defaults; returns a module.
+        name: for a `functools.partial`, which has no name of its own.
 
     Raises:
         ValueError: the name is taken.
     """
-    name = builder.__name__
+    name = builder.__name__ if name is None else name
     if name in _BUILDERS:
         raise ValueError(f"model {name!r} is registered already; choose another name")
     _BUILDERS[name] = builder
@@ -37,13 +40,21 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
 
 
-def create_model(name: str, *, num_classes: int = 10, in_chans: int = 1, **options: Any) -> nn.Module:
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    features_only: bool = False,
+    **options: Any,
+) -> nn.Module:
     """Builds a network with fresh weights from torch's generator.
 
     Args:
         name: one of `list_models()`; hyphens count as underscores.
-        num_classes: outputs.
-        in_chans: channels of the images.
+        num_classes: outputs; None is what the network was published with.
+        in_chans: channels of the images; None likewise.
+        features_only: whether to leave the classifier out and return the map of every stage (`FeatureMaps`).
         options: what the builder takes beyond these, such as binary=False for the float twin.
 
     Raises:
@@ -62,4 +73,14 @@ def create_model(name: str, *, num_classes: int = 10, in_chans: int = 1, **optio
             raise ValueError(
                 f"model {name} has no option {option!r}; {'nearest' if len(near) == 1 else 'known'}: {', '.join(near)}"
             )
-    return builder(num_classes=num_classes, in_chans=in_chans, **options)
+    for key, value in (("num_classes", num_classes), ("in_chans", in_chans)):
+        if value is not None:
+            if value < 1:
+                raise ValueError(f"{key} must be >= 1, got {value}")
+            options[key] = value
+    model = builder(**options)
+    if not features_only:
+        return model
+    if not isinstance(model, Network):
+        raise ValueError(f"model {name} has no stages whose maps features_only could return; create it without")
+    return FeatureMaps(model)

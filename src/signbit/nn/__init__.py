@@ -4,6 +4,7 @@ from signbit.nn.activation import RPReLU, RSign, Sign, TwoSlopePReLU
 from signbit.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvNd
 from signbit.nn.layer import BinaryLayer
 from signbit.nn.linear import BinaryLinear
+from signbit.nn.norm import ChannelNorm
 
 __all__ = [
     "BinaryConv1d",
@@ -11,6 +12,7 @@ __all__ = [
     "BinaryConvNd",
     "BinaryLayer",
     "BinaryLinear",
+    "ChannelNorm",
     "RPReLU",
     "RSign",
     "Sign",

@@ -1,0 +1,131 @@
+"""Residual networks with one binary convolution per shortcut: the block B-RES and the builder of all its networks."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal, final
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from signbit.models.blocks import binary_conv, chain
+from signbit.models.network import Feature, Network
+from signbit.models.parts import Activation, Norm, Shortcut, make_activation, make_norm, make_shortcut
+from signbit.nn.conv import PadValue
+
+__all__ = ["ResidualBlock", "residual_network"]
+
+
+@final
+class ResidualBlock(nn.Module):
+    """Gives after(norm(conv(act(x))) + shortcut(x)): real numbers around one convolution of signs (1808.00278).
+
+    Args:
+        act: what prepares the input of `conv`, which may take the signs itself.
+        conv: the convolution.
+        norm: behind it.
+        shortcut: the way around all three.
+        after: what is done to the sum.
+    """
+
+    def __init__(
+        self, *, conv: nn.Module, norm: nn.Module, shortcut: nn.Module, after: nn.Module, act: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.act = nn.Identity() if act is None else act
+        self.conv = conv
+        self.norm = norm
+        self.shortcut = shortcut
+        self.after = after
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        result: Tensor = self.after(self.norm(self.conv(self.act(input))) + self.shortcut(input))
+        return result
+
+
+def residual_network(
+    *,
+    num_classes: int,
+    in_chans: int = 3,
+    stem: Literal["3x3", "7x7"],
+    widths: Sequence[int],
+    depths: Sequence[int],
+    shortcut: Shortcut,
+    head_norm: bool = False,
+    shift: bool = False,
+    quantizer: str | None = "approxsign",
+    weight_quantizer: str | None = "sign",
+    norm: Norm = "batch",
+    activation: Activation = "none",
+    pad_value: PadValue = 1,
+    binary: bool = True,
+) -> Network:
+    """Real stem, stages of `ResidualBlock`, global average pool, real classifier; works at any image size.
+
+    The first block of every stage but the first halves the map. The float twin has real weights, ReLU in the place of
+    every sign, and no Hardtanh behind the blocks, which only keeps values where the sign's gradient passes.
+
+    Args:
+        num_classes: outputs.
+        in_chans: channels of the images.
+        stem: "3x3" for small images, or "7x7" with stride 2 and a max-pool to a quarter.
+        widths: channels of the stages; the stem has those of the first.
+        depths: blocks of the stages.
+        shortcut: way around a block that changes the shape, see `make_shortcut`.
+        head_norm: whether a batch norm stands before the classifier.
+        shift: whether a learned shift per channel precedes the sign of the activations (ReActNet).
+        quantizer: sign of the activations, by name (`signbit.quantizers`); None puts a ReLU in its place.
+        weight_quantizer: sign of the weights, by name; None leaves them real.
+        norm: of stem, blocks and shortcuts: "batch" or "layer".
+        activation: behind every block, see `make_activation`.
+        pad_value: what surrounds the signs.
+        binary: False gives the float twin.
+    """
+    if stem not in ("3x3", "7x7"):
+        raise ValueError(f"stem must be 3x3 or 7x7, got {stem!r}")
+    if not len(widths) == len(depths) >= 1 or min(depths) < 1:
+        raise ValueError(f"widths {tuple(widths)} and depths {tuple(depths)} need one number >= 1 for each stage")
+    if not binary and activation == "hardtanh":
+        activation = "none"
+    conv = partial(
+        binary_conv,
+        shift=shift,
+        quantizer=quantizer,
+        weight_quantizer=weight_quantizer,
+        pad_value=pad_value,
+        binary=binary,
+    )
+
+    def block(inputs: int, outputs: int, stride: int) -> ResidualBlock:
+        return ResidualBlock(
+            **conv(inputs, outputs, stride=stride),
+            norm=make_norm(norm, outputs),
+            shortcut=make_shortcut(shortcut, inputs, outputs, stride=stride, norm=norm),
+            after=make_activation(activation, outputs),
+        )
+
+    parts, reduction = _stem(stem, in_chans, widths[0], norm)
+    features = [Feature(module="stem", channels=widths[0], reduction=1 if stem == "3x3" else 2)]
+    inputs = widths[0]
+    for i, (outputs, depth) in enumerate(zip(widths, depths, strict=True)):
+        stride = 1 if i == 0 else 2
+        rest = [block(outputs, outputs, 1) for _ in range(depth - 1)]
+        parts[f"stage{i + 1}"] = nn.Sequential(block(inputs, outputs, stride), *rest)
+        reduction *= stride
+        features.append(Feature(module=f"stage{i + 1}", channels=outputs, reduction=reduction))
+        inputs = outputs
+    parts["pool"] = nn.AdaptiveAvgPool2d(1)
+    parts["flatten"] = nn.Flatten()
+    if head_norm:
+        parts["norm"] = nn.BatchNorm1d(inputs)
+    parts["fc"] = nn.Linear(inputs, num_classes)
+    return Network(parts, features)
+
+
+def _stem(stem: Literal["3x3", "7x7"], inputs: int, outputs: int, norm: Norm) -> tuple[dict[str, nn.Module], int]:
+    """The parts before the first stage, and how much they shrink the image."""
+    if stem == "3x3":
+        conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        return {"stem": chain(conv=conv, norm=make_norm(norm, outputs))}, 1
+    conv = nn.Conv2d(inputs, outputs, 7, 2, 3, bias=False)
+    return {"stem": chain(conv=conv, norm=make_norm(norm, outputs)), "stem_pool": nn.MaxPool2d(3, 2, 1)}, 4
