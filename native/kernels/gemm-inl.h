@@ -1,0 +1,83 @@
+// The loop nest around the register tiles, shared by every instruction set. Included inside an anonymous namespace.
+//
+// A `Unit` says how one kind of product is done:
+//   Row, Packed, Sum    element types of activations, packed weights and results
+//   kColumns            filters in a packed block; kRows x kBlocks: the register tile
+//   kSign               +1, or -2 for popcounts
+//   elements(depth)     packed elements per column
+//   pack_block(...)     canonical weights of up to kColumns filters to one zeroed block
+//   tile<R, B>(...)     sums of R rows with B blocks, to sums[R][B * kColumns]
+
+template <class Unit>
+size_t packed_bytes(size_t filters, size_t depth) {
+  const size_t blocks = (filters + Unit::kColumns - 1) / Unit::kColumns;
+  return blocks * Unit::kColumns * Unit::elements(depth) * sizeof(typename Unit::Packed);
+}
+
+template <class Unit>
+void pack(const void* weight, size_t filters, size_t depth, void* packed) {
+  const size_t block_elements = Unit::kColumns * Unit::elements(depth);
+  auto* out = static_cast<typename Unit::Packed*>(packed);
+  const auto* in = static_cast<const typename Unit::Weight*>(weight);
+  for (size_t f = 0; f < filters; f += Unit::kColumns, out += block_elements) {
+    const size_t count = filters - f < Unit::kColumns ? filters - f : Unit::kColumns;
+    for (size_t i = 0; i < block_elements; ++i) out[i] = 0;
+    Unit::pack_block(in + f * depth, count, depth, out);
+  }
+}
+
+template <class Unit, int R, int B>
+void run_tile(const GemmCall& call, size_t row, size_t block) {
+  using Sum = typename Unit::Sum;
+  constexpr size_t kWidth = B * Unit::kColumns;
+  alignas(64) Sum sums[R][kWidth];
+  const size_t block_elements = Unit::kColumns * Unit::elements(call.depth);
+  const char* rows = static_cast<const char*>(call.rows) + row * call.row_stride;
+  const auto* packed = static_cast<const typename Unit::Packed*>(call.packed) + block * block_elements;
+  Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, &sums[0][0]);
+  const size_t first = block * Unit::kColumns;
+  const size_t left = call.filters - first;
+  const Sum* start = static_cast<const Sum*>(call.start) + first;
+  for (int r = 0; r < R; ++r) {
+    Sum* out = static_cast<Sum*>(call.out) + (row + r) * call.out_stride + first;
+    if (left >= kWidth) {
+      for (size_t i = 0; i < kWidth; ++i) out[i] = Unit::finish(start[i], sums[r][i]);
+    } else {
+      for (size_t i = 0; i < left; ++i) out[i] = Unit::finish(start[i], sums[r][i]);
+    }
+  }
+}
+
+template <class Unit, int B>
+void run_blocks(const GemmCall& call, size_t block) {
+  size_t row = 0;
+  for (; row + Unit::kRows <= call.count; row += Unit::kRows) run_tile<Unit, Unit::kRows, B>(call, row, block);
+  if constexpr (Unit::kRows > 2)
+    for (; row + 2 <= call.count; row += 2) run_tile<Unit, 2, B>(call, row, block);
+  for (; row < call.count; ++row) run_tile<Unit, 1, B>(call, row, block);
+}
+
+template <class Unit>
+void run_gemm(const GemmCall& call) {
+  const size_t blocks = (call.filters + Unit::kColumns - 1) / Unit::kColumns;
+  size_t block = 0;
+  for (; block + Unit::kBlocks <= blocks; block += Unit::kBlocks) run_blocks<Unit, Unit::kBlocks>(call, block);
+  if constexpr (Unit::kBlocks > 2)
+    for (; block + 2 <= blocks; block += 2) run_blocks<Unit, 2>(call, block);
+  for (; block < blocks; ++block) run_blocks<Unit, 1>(call, block);
+}
+
+template <class Unit>
+constexpr Gemm gemm() {
+  return {Unit::kColumns, packed_bytes<Unit>, pack<Unit>, run_gemm<Unit>};
+}
+
+// Weights as they are, one column beside the next: packed[k][column].
+template <class Weight, class Packed, size_t kColumns>
+void pack_columns(const Weight* weight, size_t count, size_t depth, Packed* packed) {
+  for (size_t column = 0; column < count; ++column)
+    for (size_t k = 0; k < depth; ++k) packed[k * kColumns + column] = (Packed)weight[column * depth + k];
+}
+
+// Sums modulo 2^32, so that an intermediate carry out of int32 is no undefined behaviour.
+inline int32_t wrapping_add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }

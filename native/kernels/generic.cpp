@@ -1,0 +1,94 @@
+// The portable table: states the meaning of every kernel.
+#include "kernels/kernels.h"
+
+namespace sb {
+namespace {
+
+#include "kernels/gemm-inl.h"
+
+// Bits set in a word, without the POPCNT instruction, which baseline x86-64 lacks.
+inline uint64_t popcount(uint64_t x) {
+#if defined(__x86_64__) || defined(_M_X64)
+  x -= (x >> 1) & 0x5555555555555555u;
+  x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+  x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+  return (x * 0x0101010101010101u) >> 56;
+#else
+  return (uint64_t)__builtin_popcountll(x);
+#endif
+}
+
+struct Bits {
+  using Weight = uint64_t;
+  using Packed = uint64_t;
+  using Sum = int32_t;
+  static constexpr size_t kColumns = 4;
+  static constexpr int kRows = 2, kBlocks = 1;
+  static size_t elements(size_t depth) { return depth; }
+  static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
+  static Sum finish(Sum start, Sum different) { return start - 2 * different; }
+
+  template <int R, int B>
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+    uint64_t different[R][B * kColumns] = {};
+    for (size_t k = 0; k < depth; ++k)
+      for (int r = 0; r < R; ++r) {
+        const uint64_t word = ((const uint64_t*)(rows + r * stride))[k];
+        for (size_t c = 0; c < B * kColumns; ++c)
+          different[r][c] += popcount(word ^ packed[c / kColumns * block + k * kColumns + c % kColumns]);
+      }
+    for (int r = 0; r < R; ++r)
+      for (size_t c = 0; c < B * kColumns; ++c) sums[r * B * kColumns + c] = (Sum)different[r][c];
+  }
+};
+
+// `Element` activations times weights held as `Value`; sums in `Total` (unsigned: modulo 2^32).
+template <class Element, class Weight_, class Value, class Total, class Sum_>
+struct Plain {
+  using Weight = Weight_;
+  using Packed = Value;
+  using Sum = Sum_;
+  static constexpr size_t kColumns = 8;
+  static constexpr int kRows = 4, kBlocks = 1;
+  static size_t elements(size_t depth) { return depth; }
+  static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
+  static Sum finish(Sum start, Sum sum) { return (Sum)((Total)start + (Total)sum); }
+
+  template <int R, int B>
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+    Total total[R][B * kColumns] = {};
+    for (size_t k = 0; k < depth; ++k)
+      for (int r = 0; r < R; ++r) {
+        const auto value = (Value)((const Element*)(rows + r * stride))[k];
+        for (size_t c = 0; c < B * kColumns; ++c)
+          total[r][c] += (Total)value * (Total)packed[c / kColumns * block + k * kColumns + c % kColumns];
+      }
+    for (int r = 0; r < R; ++r)
+      for (size_t c = 0; c < B * kColumns; ++c) sums[r * B * kColumns + c] = (Sum)total[r][c];
+  }
+};
+
+using Bytes = Plain<uint8_t, int8_t, int32_t, uint32_t, int32_t>;
+using Ints = Plain<int32_t, int8_t, int32_t, uint32_t, int32_t>;
+using Floats = Plain<float, float, float, float, float>;
+
+uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
+  uint64_t word = 0;
+  for (int i = 0; i < 64; ++i) word |= (uint64_t)((x[i] ^ invert[i]) < cut[i]) << i;
+  return word;
+}
+
+uint64_t negative_64(const float* x, const float* shift) {
+  uint64_t word = 0;
+  for (int i = 0; i < 64; ++i) word |= (uint64_t)((shift == nullptr ? x[i] : x[i] + shift[i]) < 0) << i;
+  return word;
+}
+
+#include "kernels/elementwise-inl.h"
+
+}  // namespace
+
+extern const KernelTable kGenericKernels =
+    table("generic", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>());
+
+}  // namespace sb

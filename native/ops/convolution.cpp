@@ -1,0 +1,313 @@
+#include "ops/convolution.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sb {
+namespace {
+
+constexpr std::uint8_t kSignedBias = 128;
+
+std::size_t element_bytes(Storage storage) {
+  return storage == Storage::kBytes || storage == Storage::kSigned ? 1 : 4;
+}
+
+std::size_t depth_units(const ConvolutionShape& shape) {
+  return shape.storage == Storage::kBits ? words_for(shape.depth()) : shape.depth();
+}
+
+std::size_t patch_bytes(const ConvolutionShape& shape) {
+  return depth_units(shape) * (shape.storage == Storage::kBits ? sizeof(Word) : element_bytes(shape.storage));
+}
+
+// The bytes of a patch already lie behind one another in the input: one position each, or a whole map.
+bool patches_are_rows(const ConvolutionShape& shape) {
+  const Window& w = shape.window;
+  if (shape.groups > 1 || w.top + w.left + w.bottom + w.right > 0) return false;
+  if (w.taps() == 1) return w.stride_y == 1 && w.stride_x == 1;
+  const bool whole = w.kernel_y == shape.in.height && w.kernel_x == shape.in.width;
+  const bool spare = shape.storage == Storage::kBits && (shape.in.channels % kWordBits != 0 || shape.in.planes > 1);
+  return whole && !spare && w.dilation_y == 1 && w.dilation_x == 1;
+}
+
+// First input row or column under the window at `index`, and whether tap `k` falls inside 0..size-1.
+std::ptrdiff_t origin(std::size_t index, std::size_t stride, std::size_t padding) {
+  return static_cast<std::ptrdiff_t>(index * stride) - static_cast<std::ptrdiff_t>(padding);
+}
+
+bool inside(std::ptrdiff_t place, std::size_t size) {
+  return place >= 0 && place < static_cast<std::ptrdiff_t>(size);
+}
+
+}  // namespace
+
+const Gemm& Convolution::select(const KernelTable& kernels, Storage storage) {
+  switch (storage) {
+    case Storage::kBits:
+      return kernels.bits;
+    case Storage::kBytes:
+    case Storage::kSigned:
+      return kernels.bytes;
+    case Storage::kInts:
+      return kernels.ints;
+    case Storage::kFloats:
+      break;
+  }
+  return kernels.float32;
+}
+
+std::size_t Convolution::packed_bytes(const KernelTable& kernels, const ConvolutionShape& shape) {
+  const Gemm& gemm = select(kernels, shape.storage);
+  const std::size_t widest = saturating_product({shape.group_filters() + gemm.columns, patch_bytes(shape) + 64, 4});
+  if (widest > kMaxElements * 64) return widest;
+  return saturating_product({shape.groups, gemm.packed_bytes(shape.group_filters(), depth_units(shape))});
+}
+
+Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& shape, const Filters& filters,
+                         const std::vector<float>& bias)
+    : gemm_(select(kernels, shape.storage)),
+      shape_(shape),
+      positions_(shape.window.out_height * shape.window.out_width),
+      depth_units_(depth_units(shape)),
+      patch_stride_(round_up(patch_bytes(shape), kAlignment)),
+      group_bytes_(gemm_.packed_bytes(shape.group_filters(), depth_units_)),
+      rows_are_patches_(patches_are_rows(shape)),
+      packed_(shape.groups * group_bytes_),
+      start_(shape.filters, 0),
+      bias_(bias) {
+  if (shape.storage == Storage::kFloats) bias_.resize(shape.filters, 0.0f);
+  const Window& w = shape.window;
+  if (w.top + w.left + w.bottom + w.right > 0) {
+    if (shape.storage == Storage::kBytes || shape.storage == Storage::kSigned) border_factor_ = shape.pad_value;
+    // Gathering puts zero bits where nothing is: +1, or +3 in two planes.
+    if (shape.storage == Storage::kBits && shape.pad_value == 0) border_factor_ = shape.in.planes == 1 ? -1 : -3;
+  }
+  pack(filters);
+  if (border_factor_ != 0) sum_taps(filters);
+}
+
+int Convolution::weight(const Filters& filters, std::size_t index) const {
+  return filters.signs.empty() ? filters.bytes[index] : 1 - 2 * filters.signs[index];
+}
+
+void Convolution::pack(const Filters& filters) {
+  const std::size_t depth = shape_.depth(), rows = shape_.group_filters();
+  std::vector<Word> words;
+  std::vector<std::int8_t> bytes;
+  std::vector<float> floats;
+  for (std::size_t g = 0; g < shape_.groups; ++g) {
+    const std::size_t begin = g * rows * depth, count = rows * depth;
+    const void* canonical = nullptr;
+    if (shape_.storage == Storage::kBits) {
+      words.assign(rows * depth_units_, 0);
+      for (std::size_t f = 0; f < rows; ++f)
+        for (std::size_t k = 0; k < depth; ++k)
+          set_bit(words.data() + f * depth_units_, k, filters.signs[begin + f * depth + k] != 0);
+      canonical = words.data();
+    } else if (shape_.storage == Storage::kFloats) {
+      floats.resize(count);
+      for (std::size_t i = 0; i < count; ++i)
+        floats[i] = filters.floats.empty() ? static_cast<float>(weight(filters, begin + i)) : filters.floats[begin + i];
+      canonical = floats.data();
+    } else {
+      bytes.resize(count);
+      for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::int8_t>(weight(filters, begin + i));
+      canonical = bytes.data();
+    }
+    gemm_.pack(canonical, rows, depth_units_, packed_.data() + g * group_bytes_);
+  }
+  for (std::size_t f = 0; f < shape_.filters; ++f) {
+    if (shape_.storage == Storage::kBits) start_[f] = static_cast<std::int32_t>(depth);
+    if (shape_.storage == Storage::kSigned) {
+      std::int64_t sum = 0;
+      for (std::size_t k = 0; k < depth; ++k) sum += weight(filters, f * depth + k);
+      start_[f] = static_cast<std::int32_t>(static_cast<std::uint32_t>(-sum * kSignedBias));
+    }
+  }
+}
+
+void Convolution::sum_taps(const Filters& filters) {
+  const std::size_t taps = shape_.window.taps(), channels = shape_.group_channels();
+  tap_sums_.assign(taps * shape_.filters, 0);
+  for (std::size_t f = 0; f < shape_.filters; ++f)
+    for (std::size_t t = 0; t < taps; ++t)
+      for (std::size_t c = 0; c < channels; ++c)
+        tap_sums_[t * shape_.filters + f] += weight(filters, (f * taps + t) * channels + c);
+}
+
+const char* Convolution::kernel() const {
+  switch (shape_.storage) {
+    case Storage::kBits:
+      return shape_.in.planes == 1 ? "xor-popcount" : "xor-popcount, two planes";
+    case Storage::kBytes:
+    case Storage::kSigned:
+      return "int8";
+    case Storage::kInts:
+      return "int32";
+    case Storage::kFloats:
+      break;
+  }
+  return "float32";
+}
+
+std::size_t Convolution::scratch(std::size_t rows) const {
+  const std::size_t patches = rows_are_patches_ ? 0 : rows * patch_stride_;
+  const bool two = shape_.storage == Storage::kBits && shape_.in.planes == 2;
+  return round_up(patches, kAlignment) + (two ? rows * shape_.filters * sizeof(std::int32_t) : 0) + kSlack;
+}
+
+void Convolution::run(const Call& call) const noexcept {
+  const bool two = shape_.storage == Storage::kBits && shape_.in.planes == 2;
+  std::byte* low = call.scratch + (rows_are_patches_ ? 0 : call.rows * patch_stride_);
+  for (std::size_t g = 0; g < shape_.groups; ++g) {
+    multiply(call, g, 0, call.output);
+    if (two) multiply(call, g, 1, low);
+  }
+  const std::size_t begin = std::min(call.filter_begin, shape_.filters), end = std::min(call.filter_end, shape_.filters);
+  if (two) {
+    auto* sums = call.out<std::int32_t>();
+    const auto* low_sums = reinterpret_cast<const std::int32_t*>(low);
+    for (std::size_t r = 0; r < call.rows; ++r)
+      for (std::size_t f = r * shape_.filters + begin; f < r * shape_.filters + end; ++f)
+        sums[f] = 2 * sums[f] + low_sums[f];
+  }
+  if (border_factor_ != 0) correct_border(call);
+}
+
+void Convolution::multiply(const Call& call, std::size_t group, int plane, std::byte* out) const {
+  const std::size_t filters = shape_.group_filters();
+  const std::size_t begin = std::min(call.filter_begin, filters), end = std::min(call.filter_end, filters);
+  if (begin >= end) return;
+  GemmCall product;
+  product.rows = gather(call, group, plane);
+  product.row_stride = patch_stride_;
+  if (rows_are_patches_) {
+    const std::size_t taps = shape_.window.taps();
+    product.row_stride = taps * row_bytes(shape_.in, shape_.storage);
+  }
+  product.count = call.rows;
+  product.packed = packed_.data() + group * group_bytes_ + gemm_.packed_bytes(begin, depth_units_);
+  product.depth = depth_units_;
+  product.filters = end - begin;
+  const std::size_t first = group * filters + begin;
+  product.start = bias_.empty() ? static_cast<const void*>(start_.data() + first) : bias_.data() + first;
+  product.out = out + first * sizeof(std::int32_t);
+  product.out_stride = shape_.filters;
+  gemm_.run(product);
+}
+
+const std::byte* Convolution::gather(const Call& call, std::size_t group, int plane) const {
+  if (rows_are_patches_) {
+    const std::size_t skipped = by_rows(0) ? 0 : call.first * shape_.window.taps() * row_bytes(shape_.in, shape_.storage);
+    return call.inputs[0] + skipped + plane * words_for(shape_.in.channels) * sizeof(Word);
+  }
+  switch (shape_.storage) {
+    case Storage::kBits:
+      gather_bits(call, group, plane);
+      break;
+    case Storage::kBytes:
+      gather_elements<std::uint8_t>(call, group, 0);
+      break;
+    case Storage::kSigned:
+      gather_elements<std::uint8_t>(call, group, kSignedBias);
+      break;
+    case Storage::kInts:
+      gather_elements<std::int32_t>(call, group, shape_.pad_value);
+      break;
+    case Storage::kFloats:
+      gather_elements<float>(call, group, static_cast<float>(shape_.pad_value));
+      break;
+  }
+  return call.scratch;
+}
+
+void Convolution::gather_bits(const Call& call, std::size_t group, int plane) const {
+  const Window& w = shape_.window;
+  const std::size_t channels = shape_.group_channels(), words = words_for(shape_.in.channels);
+  const std::size_t row_words = shape_.in.planes * words, first_bit = group * channels;
+  const bool whole_words = channels % kWordBits == 0;
+  // -1 is a one; in two planes +1 is (0, 1) and -1 is (1, 0).
+  const bool fill = shape_.in.planes == 1 ? shape_.pad_value < 0 : shape_.pad_value == (plane == 0 ? -1 : 1);
+  for (std::size_t r = 0; r < call.rows; ++r) {
+    const std::size_t row = call.first + r, sample = row / positions_, position = row % positions_;
+    const Word* map = call.in<Word>(0) + sample * shape_.in.positions() * row_words + plane * words;
+    auto* patch = reinterpret_cast<Word*>(call.scratch + r * patch_stride_);
+    BitWriter writer(patch);
+    const std::ptrdiff_t y0 = origin(position / w.out_width, w.stride_y, w.top);
+    const std::ptrdiff_t x0 = origin(position % w.out_width, w.stride_x, w.left);
+    for (std::size_t ky = 0; ky < w.kernel_y; ++ky) {
+      const std::ptrdiff_t y = y0 + static_cast<std::ptrdiff_t>(ky * w.dilation_y);
+      for (std::size_t kx = 0; kx < w.kernel_x; ++kx) {
+        const std::ptrdiff_t x = x0 + static_cast<std::ptrdiff_t>(kx * w.dilation_x);
+        const bool there = inside(y, shape_.in.height) && inside(x, shape_.in.width);
+        const Word* bits = there ? map + (y * shape_.in.width + x) * row_words : nullptr;
+        if (!whole_words) {
+          there ? writer.copy(bits, first_bit, channels) : writer.fill(fill, channels);
+        } else {
+          const std::size_t count = channels / kWordBits;
+          for (std::size_t i = 0; i < count; ++i)
+            patch[i] = there ? bits[first_bit / kWordBits + i] : fill ? ~Word{0} : Word{0};
+          patch += count;
+        }
+      }
+    }
+    if (!whole_words) writer.flush();
+  }
+}
+
+template <class T>
+void Convolution::gather_elements(const Call& call, std::size_t group, T fill) const {
+  const Window& w = shape_.window;
+  const std::size_t channels = shape_.group_channels(), all = shape_.in.channels;
+  // Neighbouring columns lie behind one another when the window takes them all.
+  const bool runs = w.dilation_x == 1 && shape_.groups == 1;
+  for (std::size_t r = 0; r < call.rows; ++r) {
+    const std::size_t row = call.first + r, sample = row / positions_, position = row % positions_;
+    const T* map = call.in<T>(0) + sample * shape_.in.elements() + group * channels;
+    T* patch = reinterpret_cast<T*>(call.scratch + r * patch_stride_);
+    const std::ptrdiff_t y0 = origin(position / w.out_width, w.stride_y, w.top);
+    const std::ptrdiff_t x0 = origin(position % w.out_width, w.stride_x, w.left);
+    const bool whole_row = runs && x0 >= 0 && x0 + w.kernel_x <= shape_.in.width;
+    for (std::size_t ky = 0; ky < w.kernel_y; ++ky) {
+      const std::ptrdiff_t y = y0 + static_cast<std::ptrdiff_t>(ky * w.dilation_y);
+      const bool row_there = inside(y, shape_.in.height);
+      if (whole_row && row_there) {
+        std::memcpy(patch, map + (y * shape_.in.width + x0) * all, w.kernel_x * channels * sizeof(T));
+        patch += w.kernel_x * channels;
+        continue;
+      }
+      for (std::size_t kx = 0; kx < w.kernel_x; ++kx, patch += channels) {
+        const std::ptrdiff_t x = x0 + static_cast<std::ptrdiff_t>(kx * w.dilation_x);
+        if (row_there && inside(x, shape_.in.width))
+          std::memcpy(patch, map + (y * shape_.in.width + x) * all, channels * sizeof(T));
+        else
+          std::fill_n(patch, channels, fill);
+      }
+    }
+  }
+}
+
+void Convolution::correct_border(const Call& call) const {
+  const Window& w = shape_.window;
+  const std::size_t begin = std::min(call.filter_begin, shape_.filters), end = std::min(call.filter_end, shape_.filters);
+  for (std::size_t r = 0; r < call.rows; ++r) {
+    const std::size_t position = (call.first + r) % positions_;
+    const std::ptrdiff_t y0 = origin(position / w.out_width, w.stride_y, w.top);
+    const std::ptrdiff_t x0 = origin(position % w.out_width, w.stride_x, w.left);
+    const auto y_end = y0 + static_cast<std::ptrdiff_t>((w.kernel_y - 1) * w.dilation_y);
+    const auto x_end = x0 + static_cast<std::ptrdiff_t>((w.kernel_x - 1) * w.dilation_x);
+    if (inside(y0, shape_.in.height) && inside(x0, shape_.in.width) && inside(y_end, shape_.in.height) &&
+        inside(x_end, shape_.in.width))
+      continue;
+    std::int32_t* sums = call.out<std::int32_t>() + r * shape_.filters;
+    for (std::size_t t = 0; t < w.taps(); ++t) {
+      const auto y = y0 + static_cast<std::ptrdiff_t>(t / w.kernel_x * w.dilation_y);
+      const auto x = x0 + static_cast<std::ptrdiff_t>(t % w.kernel_x * w.dilation_x);
+      if (inside(y, shape_.in.height) && inside(x, shape_.in.width)) continue;
+      const std::int32_t* taps = tap_sums_.data() + t * shape_.filters;
+      for (std::size_t f = begin; f < end; ++f) sums[f] += border_factor_ * taps[f];
+    }
+  }
+}
+
+}  // namespace sb

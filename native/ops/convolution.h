@@ -1,0 +1,76 @@
+// Convolutions and matrix products of every kind, as patches times packed filters.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/memory.h"
+#include "ops/node.h"
+#include "ops/operator.h"
+
+namespace sb {
+
+// Weights in canonical order, one of the three filled: (filters, depth), depth running over (kernel row, kernel
+// column, channel of the group).
+struct Filters {
+  std::vector<std::uint8_t> signs;  // 1 for -1
+  std::vector<std::int8_t> bytes;
+  std::vector<float> floats;
+};
+
+// What a convolution computes, apart from its weights.
+struct ConvolutionShape {
+  Edge in;
+  Storage storage = Storage::kFloats;  // how the input is held; decides the kind of product
+  Window window;
+  std::size_t groups = 1, filters = 1;
+  int pad_value = 0;
+
+  std::size_t group_channels() const { return in.channels / groups; }
+  std::size_t group_filters() const { return filters / groups; }
+  std::size_t depth() const { return group_channels() * window.taps(); }
+};
+
+// The output holds int32, or floats for float storage.
+class Convolution final : public Operator {
+ public:
+  // Bytes that the packed weights of `shape` take; to be checked before construction.
+  static std::size_t packed_bytes(const KernelTable& kernels, const ConvolutionShape& shape);
+
+  // `bias` per filter, or empty; only for floats.
+  Convolution(const KernelTable& kernels, const ConvolutionShape& shape, const Filters& filters,
+              const std::vector<float>& bias);
+
+  void run(const Call& call) const noexcept override;
+  bool by_rows(std::size_t) const override { return rows_are_patches_ && shape_.in.positions() == positions_; }
+  std::size_t scratch(std::size_t rows) const override;
+  std::size_t filter_granule() const override { return shape_.groups == 1 ? kWordBits : 0; }
+  const char* kernel() const override;
+
+ private:
+  static const Gemm& select(const KernelTable& kernels, Storage storage);
+  void pack(const Filters& filters);
+  void sum_taps(const Filters& filters);
+  int weight(const Filters& filters, std::size_t index) const;
+  void multiply(const Call& call, std::size_t group, int plane, std::byte* out) const;
+  const std::byte* gather(const Call& call, std::size_t group, int plane) const;
+  void gather_bits(const Call& call, std::size_t group, int plane) const;
+  template <class T>
+  void gather_elements(const Call& call, std::size_t group, T fill) const;
+  void correct_border(const Call& call) const;
+
+  const Gemm& gemm_;
+  ConvolutionShape shape_;
+  std::size_t positions_;         // of the output
+  std::size_t depth_units_;       // depth in words for bits, else in elements
+  std::size_t patch_stride_;      // bytes of a gathered patch
+  std::size_t group_bytes_;       // packed weights of one group
+  bool rows_are_patches_;         // the input needs no gathering
+  int border_factor_ = 0;         // pad value minus the value that gathering puts there
+  Buffer packed_;
+  std::vector<std::int32_t> start_;     // per filter
+  std::vector<float> bias_;             // per filter, floats only
+  std::vector<std::int32_t> tap_sums_;  // (taps, filters), only where the border needs it
+};
+
+}  // namespace sb

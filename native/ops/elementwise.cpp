@@ -1,0 +1,249 @@
+// Builders of the nodes that work on one value, or on values of one place, at a time: Lookup, Affine, Quantize, Add,
+// PReLU, HardTanh, Where.
+#include <algorithm>
+#include <memory>
+
+#include "ops/registry.h"
+#include "ops/rounding.h"
+
+namespace sb {
+namespace {
+
+// An operator that treats every row alike, given as a function of (call, rows).
+template <class Rows>
+class RowOperator final : public Operator {
+ public:
+  explicit RowOperator(Rows rows) : rows_(std::move(rows)) {}
+  void run(const Call& call) const noexcept override { rows_(call); }
+  bool by_rows(std::size_t) const override { return true; }
+
+ private:
+  Rows rows_;
+};
+
+template <class Rows>
+std::unique_ptr<Operator> row_operator(Rows rows) {
+  return std::make_unique<RowOperator<Rows>>(std::move(rows));
+}
+
+bool real_or_int(const Edge& edge) { return edge.kind == Kind::kReal || edge.kind == Kind::kInt; }
+
+// Adds input by input, each a row operator of the same storage.
+template <class T, class Sum>
+auto add_rows(std::size_t inputs, std::size_t channels, Sum sum) {
+  return [=](const Call& call) {
+    const std::size_t n = call.rows * channels;
+    sum(call.in<T>(0), call.in<T>(1), n, call.out<T>());
+    for (std::size_t i = 2; i < inputs; ++i) sum(call.out<T>(), call.in<T>(i), n, call.out<T>());
+  };
+}
+
+template <class T>
+auto choose_rows(std::size_t channels) {
+  return [=](const Call& call) {
+    const std::size_t words = words_for(channels);
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      const Word* condition = call.in<Word>(0) + r * words;
+      for (std::size_t c = 0; c < channels; ++c) {
+        const std::size_t i = r * channels + c;
+        call.out<T>()[i] = get_bit(condition, c) ? call.in<T>(2)[i] : call.in<T>(1)[i];
+      }
+    }
+  };
+}
+
+}  // namespace
+
+Value build_lookup(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  const Tensor* given = node.tensor("table");
+  node.expect(in.kind == Kind::kImage, "needs an image, got " + describe(in));
+  if (!node.ok()) return kNoValue;
+  const bool shared = given->shape == std::vector<std::size_t>{1, 256};
+  const std::vector<std::size_t> shape = {shared ? 1 : in.channels, 256};
+  const std::size_t channels = in.channels, stride = shared ? 0 : 256;
+  const auto look_up = [channels, stride](auto table) {
+    return row_operator([channels, stride, table = std::move(table)](const Call& call) {
+      using T = typename decltype(table)::value_type;
+      const auto* pixels = call.in<std::uint8_t>(0);
+      T* out = call.out<T>();
+      for (std::size_t r = 0; r < call.rows; ++r)
+        for (std::size_t c = 0; c < channels; ++c, ++pixels, ++out) *out = table[c * stride + *pixels];
+    });
+  };
+  if (given->type == Type::kInt32) {
+    std::vector<std::int32_t> table = node.array<std::int32_t>("table", shape);
+    if (!node.ok()) return kNoValue;
+    const auto [low, high] = std::minmax_element(table.begin(), table.end());
+    const Edge out = node.output(as_int(in, *low, *high));
+    if (!node.ok()) return kNoValue;
+    return plan.emit(look_up(std::move(table)), inputs, out, Storage::kInts);
+  }
+  std::vector<float> table = node.array<float>("table", shape);
+  const Edge out = node.output(as_real(in));
+  if (!node.ok()) return kNoValue;
+  return plan.emit(look_up(std::move(table)), inputs, out, Storage::kFloats);
+}
+
+Value build_affine(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  const std::size_t channels = in.channels, positions = in.positions();
+  std::vector<float> scale = node.array<float>("scale", {channels});
+  std::vector<std::uint8_t> border;
+  std::size_t classes = 1;
+  std::vector<std::size_t> shape = {channels};
+  if (node.has("border")) {
+    border = node.array<std::uint8_t>("border", {in.height, in.width});
+    const Tensor* given = node.tensor("offset");
+    if (!node.ok() || !node.expect(given->shape.size() == 2 && given->shape[1] >= 1, "tensor 'offset' has the wrong rank"))
+      return kNoValue;
+    classes = given->shape[1];
+    shape = {channels, classes};
+  }
+  const std::vector<float> values = node.array<float>("offset", shape);
+  for (std::uint8_t place : border) node.expect(place < classes, "border names a class past those of 'offset'");
+  const Edge out = node.real_output(in);
+  if (!node.ok()) return kNoValue;
+  std::vector<float> offset(classes * channels);
+  for (std::size_t c = 0; c < channels; ++c)
+    for (std::size_t k = 0; k < classes; ++k) offset[k * channels + c] = values[c * classes + k];
+  const KernelTable& kernels = plan.kernels();
+  const Rounding rounding(kernels, out);
+  auto op = row_operator([&kernels, rounding, channels, positions, scale = std::move(scale), offset = std::move(offset),
+                          border = std::move(border)](const Call& call) {
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      const std::size_t place = border.empty() ? 0 : border[(call.first + r) % positions];
+      kernels.affine(call.in<float>(0) + r * channels, scale.data(), offset.data() + place * channels, channels,
+                     call.out<float>() + r * channels);
+    }
+    rounding.apply(call.out<float>(), call.rows * channels);
+  });
+  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
+}
+
+Value build_quantize(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  node.expect(in.kind == Kind::kReal, "needs reals, got " + describe(in));
+  const auto inverse_step = static_cast<float>(node.real("inverse_step"));
+  node.expect(inverse_step >= 0, "inverse_step must be positive");
+  const std::int64_t low = node.integer("low", -(1 << 15), 1 << 16, -128);
+  const std::int64_t high = node.integer("high", -(1 << 15), 1 << 16, 127);
+  const std::int64_t zero = node.integer("zero", -(1 << 15), 1 << 16, 0);
+  node.expect(low <= zero && zero <= high, "zero does not lie within low..high");
+  const Edge out = node.output(as_int(in, low, high));
+  if (!node.ok()) return kNoValue;
+  const KernelTable& kernels = plan.kernels();
+  const auto bound = [](std::int64_t x) { return static_cast<float>(x); };
+  auto op = row_operator([&kernels, inverse_step, zero = bound(zero), low = bound(low), high = bound(high),
+                          channels = in.channels](const Call& call) {
+    kernels.quantize(call.in<float>(0), inverse_step, zero, low, high, call.rows * channels, call.out<std::int32_t>());
+  });
+  return plan.emit(std::move(op), inputs, out, Storage::kInts);
+}
+
+Value build_add(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(2, 1 << 16)) return kNoValue;
+  const Edge& in = node.input();
+  bool ints = true;
+  std::int64_t low = 0, high = 0;
+  for (std::size_t i = 0; i < node.inputs(); ++i) {
+    const Edge& edge = node.input(i);
+    node.expect(edge.same_shape(in), "inputs differ in shape: " + describe(in) + ", " + describe(edge));
+    node.expect(real_or_int(edge), "needs integers or reals, got " + describe(edge));
+    ints = ints && edge.kind == Kind::kInt;
+    low += edge.low, high += edge.high;
+  }
+  const KernelTable& kernels = plan.kernels();
+  const std::size_t channels = in.channels, count = node.inputs();
+  const Edge out = ints ? node.output(as_int(in, low, high)) : node.real_output(in);
+  if (!node.ok()) return kNoValue;
+  if (ints)
+    return plan.emit(row_operator(add_rows<std::int32_t>(count, channels, kernels.add_ints)), inputs, out,
+                     Storage::kInts);
+  std::vector<Value> read;
+  for (Value value : inputs) read.push_back(plan.stored(value, Storage::kFloats));
+  const Rounding rounding(kernels, out);
+  auto op = row_operator([sum = add_rows<float>(count, channels, kernels.add), rounding, channels](const Call& call) {
+    sum(call);
+    rounding.apply(call.out<float>(), call.rows * channels);
+  });
+  return plan.emit(std::move(op), read, out, Storage::kFloats);
+}
+
+Value build_prelu(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  node.expect(real_or_int(in), "needs reals or integers, got " + describe(in));
+  const std::size_t channels = in.channels;
+  std::vector<float> slope = node.array<float>("slope", {channels});
+  std::vector<float> positive(channels, 1.0f);
+  if (node.has("positive")) positive = node.array<float>("positive", {channels});
+  const Edge out = node.real_output(in);
+  if (!node.ok()) return kNoValue;
+  const KernelTable& kernels = plan.kernels();
+  const Rounding rounding(kernels, out);
+  auto op = row_operator([&kernels, rounding, channels, slope = std::move(slope),
+                          positive = std::move(positive)](const Call& call) {
+    for (std::size_t i = 0; i < call.rows * channels; i += channels)
+      kernels.prelu(call.in<float>(0) + i, slope.data(), positive.data(), channels, call.out<float>() + i);
+    rounding.apply(call.out<float>(), call.rows * channels);
+  });
+  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
+}
+
+Value build_hardtanh(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  node.expect(real_or_int(in), "needs reals or integers, got " + describe(in));
+  const auto low = static_cast<float>(node.real("low", -1.0)), high = static_cast<float>(node.real("high", 1.0));
+  node.expect(low <= high, "low is above high");
+  const Edge out = node.real_output(in);
+  if (!node.ok()) return kNoValue;
+  const KernelTable& kernels = plan.kernels();
+  const Rounding rounding(kernels, out);
+  auto op = row_operator([&kernels, rounding, low, high, channels = in.channels](const Call& call) {
+    const std::size_t n = call.rows * channels;
+    kernels.clamp(call.in<float>(0), low, high, n, call.out<float>());
+    rounding.apply(call.out<float>(), n);
+  });
+  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
+}
+
+Value build_where(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(3, 3)) return kNoValue;
+  const Edge &condition = node.input(0), &yes = node.input(1), &no = node.input(2);
+  node.expect(condition.same_shape(yes) && condition.same_shape(no), "inputs differ in shape");
+  node.expect(condition.kind == Kind::kBits && condition.planes == 1, "the condition is not bits of one plane");
+  if (!node.ok()) return kNoValue;
+  const std::size_t channels = condition.channels;
+  if (yes.kind == Kind::kInt && no.kind == Kind::kInt) {
+    const Edge out = node.output(as_int(yes, std::min(yes.low, no.low), std::max(yes.high, no.high)));
+    return plan.emit(row_operator(choose_rows<std::int32_t>(channels)), inputs, out, Storage::kInts);
+  }
+  if (yes.kind == Kind::kBits && no.kind == Kind::kBits && yes.planes == no.planes) {
+    auto op = row_operator([words = words_for(channels), planes = yes.planes](const Call& call) {
+      for (std::size_t r = 0; r < call.rows; ++r)
+        for (std::size_t i = 0; i < words * planes; ++i) {
+          const Word minus = call.in<Word>(0)[r * words + i % words];
+          const std::size_t at = r * words * planes + i;
+          call.out<Word>()[at] = (call.in<Word>(1)[at] & ~minus) | (call.in<Word>(2)[at] & minus);
+        }
+    });
+    return plan.emit(std::move(op), inputs, yes, Storage::kBits);
+  }
+  node.expect(real_or_int(yes) && real_or_int(no), "cannot choose between " + describe(yes) + " and " + describe(no));
+  const Edge out = node.real_output(yes);
+  if (!node.ok()) return kNoValue;
+  const Rounding rounding(plan.kernels(), out);
+  auto op = row_operator([choose = choose_rows<float>(channels), rounding, channels](const Call& call) {
+    choose(call);
+    rounding.apply(call.out<float>(), call.rows * channels);
+  });
+  const Value real_yes = plan.stored(inputs[1], Storage::kFloats), real_no = plan.stored(inputs[2], Storage::kFloats);
+  return plan.emit(std::move(op), {inputs[0], real_yes, real_no}, out, Storage::kFloats);
+}
+
+}  // namespace sb

@@ -1,0 +1,78 @@
+// One step of a plan: fills rows of its output from its inputs.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "ops/edge.h"
+
+namespace sb {
+
+// A request for the output rows [first, first + rows), counted through all samples of a batch.
+struct Call {
+  std::size_t first;
+  std::size_t rows;
+  const std::byte* const* inputs;  // row `first` of an input that is read by rows, else row 0
+  std::byte* output;               // row `first`
+  std::byte* scratch;              // operator.scratch(rows) bytes
+  std::size_t filter_begin = 0;    // only these filters, where the operator splits them
+  std::size_t filter_end = static_cast<std::size_t>(-1);
+
+  template <class T>
+  const T* in(std::size_t input) const {
+    return reinterpret_cast<const T*>(inputs[input]);
+  }
+  template <class T>
+  T* out() const {
+    return reinterpret_cast<T*>(output);
+  }
+};
+
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  Operator() = default;
+  Operator(const Operator&) = delete;
+  Operator& operator=(const Operator&) = delete;
+
+  // Must not throw and must not write outside the requested rows: several threads run it at once.
+  virtual void run(const Call& call) const noexcept = 0;
+  // Row i of the output needs only row i of this input: such steps join into one pass over memory.
+  virtual bool by_rows(std::size_t input) const = 0;
+  // Requested rows start at a multiple of this, and come in multiples of it.
+  virtual std::size_t granule() const { return 1; }
+  virtual std::size_t scratch(std::size_t rows) const {
+    (void)rows;
+    return 0;
+  }
+  // Filters may be computed apart, in multiples of this many; 0: they may not.
+  virtual std::size_t filter_granule() const { return 0; }
+  // What the plan calls this way of computing.
+  virtual const char* kernel() const { return "plain"; }
+};
+
+// A value of the plan under construction.
+using Value = int;
+inline constexpr Value kNoValue = -1;
+
+// What operators need of the plan that is being built.
+class Emitter {
+ public:
+  virtual ~Emitter() = default;
+  virtual const KernelTable& kernels() const = 0;
+  virtual const Edge& edge(Value value) const = 0;
+  // The value held in another way; inserts a conversion where needed. kBits only from bits.
+  virtual Value stored(Value value, Storage storage) = 0;
+  // For a flattened map, the map itself (a reader that permutes its weights needs no transposition), else kNoValue.
+  virtual Value unflattened(Value value) const = 0;
+  virtual Value emit(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge, Storage storage) = 0;
+  // Registers `value` as the flattened form of the map `source`.
+  virtual Value flatten(Value source, const Edge& edge) = 0;
+  // Says in the plan why the node at hand does not run on packed bits.
+  virtual void explain(std::string why) = 0;
+};
+
+}  // namespace sb

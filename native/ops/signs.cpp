@@ -1,0 +1,146 @@
+// Builders of the nodes that make bits: Threshold, Sign.
+#include <algorithm>
+#include <memory>
+
+#include "ops/registry.h"
+
+namespace sb {
+namespace {
+
+// The bit is x < threshold for direction 1, and x > threshold, that is ~x < ~threshold, for direction -1.
+class Threshold final : public Operator {
+ public:
+  // `cuts` (rows, channels); a row is chosen by border class, by the second input's entry, or is the only one.
+  Threshold(const KernelTable& kernels, const Edge& in, std::vector<std::int32_t> cuts, std::vector<std::int32_t> invert,
+            std::vector<std::uint8_t> border)
+      : kernels_(kernels), in_(in), cuts_(std::move(cuts)), invert_(std::move(invert)), border_(std::move(border)) {}
+
+  void read_table(std::size_t groups, std::int64_t low, std::int64_t step) {
+    groups_ = groups, low_ = low, step_ = step;
+  }
+
+  void run(const Call& call) const noexcept override {
+    const std::size_t channels = in_.channels, words = words_for(channels);
+    auto* gathered = reinterpret_cast<std::int32_t*>(call.scratch);
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      const std::int32_t* cut = cuts_.data();
+      if (!border_.empty()) cut += border_[(call.first + r) % in_.positions()] * channels;
+      if (groups_ > 0) {
+        const std::size_t width = channels / groups_;
+        for (std::size_t g = 0; g < groups_; ++g) {
+          const std::int64_t entry = (call.in<std::int32_t>(1)[r * groups_ + g] - low_) / step_;
+          std::copy_n(cuts_.data() + static_cast<std::size_t>(entry) * channels + g * width, width, gathered + g * width);
+        }
+        cut = gathered;
+      }
+      kernels_.threshold(call.in<std::int32_t>(0) + r * channels, invert_.data(), cut, channels,
+                         call.out<Word>() + r * words);
+    }
+  }
+  bool by_rows(std::size_t) const override { return true; }
+  std::size_t scratch(std::size_t) const override { return groups_ > 0 ? in_.channels * sizeof(std::int32_t) : 0; }
+
+ private:
+  const KernelTable& kernels_;
+  Edge in_;
+  std::vector<std::int32_t> cuts_, invert_;
+  std::vector<std::uint8_t> border_;
+  std::size_t groups_ = 0;  // of the second input; 0: there is none
+  std::int64_t low_ = 0, step_ = 1;
+};
+
+class Sign final : public Operator {
+ public:
+  Sign(const KernelTable& kernels, std::size_t channels, int planes, std::vector<float> shift)
+      : kernels_(kernels), channels_(channels), planes_(planes), shift_(std::move(shift)) {}
+
+  void run(const Call& call) const noexcept override {
+    const float* shift = shift_.empty() ? nullptr : shift_.data();
+    const std::size_t words = words_for(channels_);
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      const float* x = call.in<float>(0) + r * channels_;
+      Word* out = call.out<Word>() + r * words * planes_;
+      if (planes_ == 1)
+        kernels_.sign(x, shift, channels_, out);
+      else
+        kernels_.sign_two(x, shift, channels_, out, out + words);
+    }
+  }
+  bool by_rows(std::size_t) const override { return true; }
+
+ private:
+  const KernelTable& kernels_;
+  std::size_t channels_;
+  int planes_;
+  std::vector<float> shift_;
+};
+
+}  // namespace
+
+Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 2)) return kNoValue;
+  const Edge& in = node.input();
+  const std::size_t channels = in.channels;
+  node.expect(in.integral(), "needs integers or bits, got " + describe(in));
+  const std::vector<std::int8_t> direction = node.array<std::int8_t>("direction", {channels});
+  node.expect(std::all_of(direction.begin(), direction.end(), [](int d) { return d == 1 || d == -1; }),
+              "direction holds a value other than -1 and 1");
+  std::vector<std::uint8_t> border;
+  if (node.has("border")) border = node.array<std::uint8_t>("border", {in.height, in.width});
+  const bool table = inputs.size() == 2;
+  node.expect(!(table && node.has("border")), "a threshold takes one window sum, and then no border");
+  const Tensor* given = node.tensor("threshold");
+  if (!node.ok()) return kNoValue;
+
+  std::size_t rows = 1;
+  std::vector<std::size_t> shape = {channels};
+  if (table || !border.empty()) {
+    node.expect(given->shape.size() == 2 && given->shape[1] >= 1 && given->shape[1] <= kMaxElements,
+                "tensor 'threshold' has the wrong rank");
+    if (!node.ok()) return kNoValue;
+    rows = given->shape[1];
+    shape = {channels, rows};
+  }
+  const std::vector<std::int32_t> values = node.array<std::int32_t>("threshold", shape);
+  for (std::uint8_t place : border) node.expect(place < rows, "border names a class past those of 'threshold'");
+  const std::int64_t low = node.integer("table_low", -kInt32Max, kInt32Max, 0);
+  const std::int64_t step = node.integer("table_step", 1, kInt32Max, 1);
+  if (!node.ok()) return kNoValue;
+  if (table) {
+    const Edge& s = node.input(1);
+    node.expect(s.kind == Kind::kInt && s.vector == in.vector && s.height == in.height && s.width == in.width &&
+                    channels % s.channels == 0,
+                "the window sum " + describe(s) + " does not fit " + describe(in));
+    node.expect(s.low >= low && (s.high - low) / step < static_cast<std::int64_t>(rows),
+                "the table of thresholds misses some of " + std::to_string(s.low) + ".." + std::to_string(s.high));
+    if (!node.ok()) return kNoValue;
+  }
+
+  std::vector<std::int32_t> cuts(rows * channels), invert(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    invert[c] = direction[c] > 0 ? 0 : -1;
+    for (std::size_t row = 0; row < rows; ++row) cuts[row * channels + c] = values[c * rows + row] ^ invert[c];
+  }
+  auto op = std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
+  std::vector<Value> read = {plan.stored(inputs[0], Storage::kInts)};
+  if (table) {
+    op->read_table(node.input(1).channels, low, step);
+    read.push_back(inputs[1]);
+  }
+  return plan.emit(std::move(op), read, node.output(as_bits(in)), Storage::kBits);
+}
+
+Value build_sign(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  node.expect(in.kind == Kind::kReal || in.kind == Kind::kInt, "needs reals or integers, got " + describe(in));
+  const int planes = static_cast<int>(node.integer("planes", 1, 2, 1));
+  std::vector<float> shift;
+  if (node.has("shift")) shift = node.array<float>("shift", {in.channels});
+  const Edge out = node.output(as_bits(in, planes));
+  if (!node.ok()) return kNoValue;
+  auto op = std::make_unique<Sign>(plan.kernels(), in.channels, planes, std::move(shift));
+  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kBits);
+}
+
+}  // namespace sb

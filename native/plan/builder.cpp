@@ -1,0 +1,274 @@
+// Turns descriptions into a plan. Nothing described is trusted.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "ops/conversion.h"
+#include "ops/registry.h"
+#include "plan/plan.h"
+
+namespace sb {
+namespace {
+
+constexpr std::size_t kMaxNodes = 10'000;
+constexpr std::size_t kMaxTotal = std::size_t{1} << 30;
+constexpr int kMaxThreads = 256;
+constexpr std::size_t kMaxScratch = std::size_t{1} << 34;
+// A block of rows with all that passes between its stages should stay in the second cache.
+constexpr std::size_t kBlockBytes = std::size_t{96} << 10;
+constexpr std::size_t kMostBlockRows = 512;
+
+}  // namespace
+
+class PlanBuilder final : public Emitter {
+ public:
+  PlanBuilder(Plan& plan, std::string& error) : plan_(plan), error_(error) {}
+
+  bool build(const std::vector<InputDescription>& inputs, const std::vector<NodeDescription>& nodes,
+             const std::string& output) {
+    if (nodes.size() > kMaxNodes) return fail(std::to_string(nodes.size()) + " nodes are more than 10000");
+    if (inputs.empty()) return fail("there is no input");
+    for (const InputDescription& input : inputs)
+      if (!add_input(input)) return false;
+    for (const NodeDescription& node : nodes)
+      if (!add_node(node)) return false;
+    const auto found = names_.find(output);
+    if (found == names_.end()) return fail("output '" + output + "' is not a node");
+    plan_.output_ = resolve(found->second);
+    join();
+    describe_nodes();
+    lay_out();
+    return measure_scratch();
+  }
+
+  const KernelTable& kernels() const override { return plan_.kernels_; }
+  const Edge& edge(Value value) const override { return plan_.values_[value].edge; }
+  Value unflattened(Value value) const override { return plan_.values_[value].map; }
+  void explain(std::string why) override { plan_.nodes_.back().why = std::move(why); }
+
+  Value flatten(Value source, const Edge& edge) override {
+    const Value value = add_value(edge, natural_storage(edge));
+    plan_.values_[value].map = source;
+    plan_.nodes_.back().kernel = "view";
+    return value;
+  }
+
+  Value stored(Value value, Storage storage) override {
+    value = resolve(value);
+    const Storage held = plan_.values_[value].storage;
+    if (held == storage) return value;
+    const auto [place, added] = stored_.try_emplace({value, storage}, kNoValue);
+    if (added) {
+      const Edge from = edge(value);
+      auto op = make_conversion(kernels(), from, held, storage);
+      if (op == nullptr) return value;
+      place->second = add_stage(std::move(op), {value}, from, storage);
+    }
+    return place->second;
+  }
+
+  Value emit(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge, Storage storage) override {
+    for (Value& input : inputs) input = resolve(input);
+    NodePlan& node = plan_.nodes_.back();
+    if (node.kernel.empty()) {
+      node.kernel = op->kernel();
+      main_stage_.back() = plan_.stages_.size();
+    }
+    return add_stage(std::move(op), std::move(inputs), edge, storage);
+  }
+
+ private:
+  bool fail(std::string message) {
+    error_ = std::move(message);
+    return false;
+  }
+
+  bool count_elements(const Edge& edge, const std::string& name) {
+    total_ += edge.elements();
+    return total_ <= kMaxTotal || fail("node '" + name + "': the edges of one sample hold too many values");
+  }
+
+  bool add_input(const InputDescription& input) {
+    const std::string wrong = check_edge(input.edge);
+    if (!wrong.empty()) return fail("input '" + input.name + "': " + wrong);
+    if (!names_.emplace(input.name, add_value(input.edge, natural_storage(input.edge))).second)
+      return fail("input '" + input.name + "' is given twice");
+    plan_.inputs_.push_back(input);
+    return count_elements(input.edge, input.name);
+  }
+
+  bool add_node(const NodeDescription& node) {
+    if (node.name.empty() || names_.contains(node.name)) return fail("node '" + node.name + "': the name is empty or taken");
+    const BuildNode build = find_node(node.op);
+    if (build == nullptr) return fail("node '" + node.name + "': unknown operator '" + node.op + "'");
+    std::vector<Value> inputs;
+    std::vector<const Edge*> edges;
+    for (const std::string& source : node.inputs) {
+      const auto found = names_.find(source);
+      if (found == names_.end()) return fail("node '" + node.name + "': input '" + source + "' is not an earlier node");
+      inputs.push_back(found->second);
+      edges.push_back(&edge(found->second));
+    }
+    plan_.nodes_.push_back({node.name, node.op, "", "", {}});
+    main_stage_.push_back(kNoStage);
+    NodeReader reader(node, std::move(edges));
+    const Value value = build(reader, inputs, *this);
+    if (!reader.ok()) return fail(reader.error());
+    plan_.nodes_.back().edge = edge(value);
+    names_.emplace(node.name, value);
+    return count_elements(edge(value), node.name);
+  }
+
+  Value add_value(const Edge& edge, Storage storage) {
+    PlanValue value;
+    value.edge = edge;
+    value.storage = storage;
+    plan_.values_.push_back(value);
+    return static_cast<Value>(plan_.values_.size() - 1);
+  }
+
+  Value add_stage(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge, Storage storage) {
+    const Value output = add_value(edge, storage);
+    const std::size_t node = plan_.nodes_.empty() ? 0 : plan_.nodes_.size() - 1;
+    plan_.stages_.push_back({std::move(op), std::move(inputs), output, node});
+    return output;
+  }
+
+  // A value that lies in memory: a flattened vector in its own order if it was only a view until now.
+  Value resolve(Value value) {
+    const Value map = plan_.values_[value].map;
+    if (map == kNoValue) return value;
+    const auto [place, added] = flat_.try_emplace(value, kNoValue);
+    if (added) {
+      const Edge vector = edge(value);
+      const Storage storage = natural_storage(vector);
+      place->second = add_stage(make_flatten(edge(map), storage), {map}, vector, storage);
+    }
+    return place->second;
+  }
+
+  // Joins a stage to the one before it when it reads its rows, and nobody else does.
+  void join() {
+    const std::size_t count = plan_.stages_.size();
+    std::vector<std::size_t> uses(plan_.values_.size(), 0), producer(plan_.values_.size(), kNoStage);
+    for (std::size_t i = 0; i < count; ++i) {
+      producer[plan_.stages_[i].output] = i;
+      for (Value input : plan_.stages_[i].inputs) ++uses[input];
+    }
+    ++uses[plan_.output_];
+    std::vector<std::size_t> before(count, kNoStage);
+    std::vector<bool> inner(count, false);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Stage& stage = plan_.stages_[i];
+      for (std::size_t k = 0; k < stage.inputs.size(); ++k) {
+        const std::size_t source = producer[stage.inputs[k]];
+        const bool alone = source != kNoStage && uses[stage.inputs[k]] == 1;
+        if (alone && stage.op->by_rows(k) && (before[i] == kNoStage || source > before[i])) before[i] = source;
+      }
+      if (before[i] != kNoStage) inner[before[i]] = true;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (inner[i]) continue;
+      Step step;
+      for (std::size_t s = i; s != kNoStage; s = before[s]) step.stages.push_back(s);
+      std::reverse(step.stages.begin(), step.stages.end());
+      for (std::size_t s : step.stages) step.granule = std::max(step.granule, plan_.stages_[s].op->granule());
+      plan_.steps_.push_back(std::move(step));
+    }
+  }
+
+  void describe_nodes() {
+    for (const Step& step : plan_.steps_) {
+      const std::size_t head = plan_.stages_[step.stages.front()].node;
+      for (std::size_t s : step.stages) {
+        const std::size_t node = plan_.stages_[s].node;
+        if (node != head && main_stage_[node] == s)
+          plan_.nodes_[node].kernel += ", fused with '" + plan_.nodes_[head].name + "'";
+      }
+    }
+  }
+
+  // Gives every value that outlives a step its place: first fit among those alive at the same time.
+  void lay_out() {
+    struct Life {
+      Value value;
+      std::size_t begin, end, size;
+    };
+    const std::size_t last = plan_.steps_.size() + 1;
+    std::map<Value, Life> lives;
+    for (std::size_t i = 0; i < plan_.inputs_.size(); ++i) add_life(lives, static_cast<Value>(i), 0);
+    for (std::size_t s = 0; s < plan_.steps_.size(); ++s) {
+      Step& step = plan_.steps_[s];
+      const Stage& head = plan_.stages_[step.stages.front()];
+      step.splits = head.op->filter_granule() > 0 && head.inputs.size() == 1 &&
+                    plan_.values_[head.output].edge.positions() == 1;
+      add_life(lives, plan_.stages_[step.stages.back()].output, s + 1);
+      if (step.splits) add_life(lives, head.output, s + 1);
+      for (std::size_t stage : step.stages)
+        for (Value input : plan_.stages_[stage].inputs)
+          if (const auto life = lives.find(input); life != lives.end()) life->second.end = s + 1;
+    }
+    lives.at(plan_.output_).end = last;
+
+    std::vector<Life> placed;
+    for (auto& [value, life] : lives) {
+      std::vector<std::pair<std::size_t, std::size_t>> taken;
+      for (const Life& other : placed)
+        if (other.begin <= life.end && life.begin <= other.end)
+          taken.emplace_back(plan_.values_[other.value].offset, other.size);
+      std::sort(taken.begin(), taken.end());
+      std::size_t offset = 0;
+      for (const auto& [start, size] : taken) {
+        if (offset + life.size <= start) break;
+        offset = std::max(offset, start + size);
+      }
+      plan_.values_[value].offset = offset;
+      plan_.bytes_per_sample_ = std::max(plan_.bytes_per_sample_, offset + life.size);
+      placed.push_back(life);
+    }
+  }
+
+  template <class Lives>
+  void add_life(Lives& lives, Value value, std::size_t step) {
+    const PlanValue& held = plan_.values_[value];
+    const std::size_t size = round_up(sample_bytes(held.edge, held.storage) + kSlack, kAlignment);
+    lives.try_emplace(value, typename Lives::mapped_type{value, step, step, size});
+  }
+
+  bool measure_scratch() {
+    for (Step& step : plan_.steps_) {
+      const std::size_t per_row = (plan_.step_scratch(step, 64) - plan_.step_scratch(step, 0)) / 64 + 1;
+      std::size_t rows = std::clamp(kBlockBytes / per_row, std::size_t{1}, kMostBlockRows);
+      if (rows > 4) rows = rows / 4 * 4;
+      step.block_rows = round_up(rows, step.granule);
+      plan_.scratch_per_thread_ = std::max(plan_.scratch_per_thread_, plan_.step_scratch(step, step.block_rows));
+    }
+    plan_.scratch_per_thread_ += kSlack;
+    plan_.scratch_per_thread_ = round_up(plan_.scratch_per_thread_, kAlignment);
+    return plan_.scratch_per_thread_ <= kMaxScratch || fail("its nodes need too much memory");
+  }
+
+  static constexpr std::size_t kNoStage = static_cast<std::size_t>(-1);
+
+  Plan& plan_;
+  std::string& error_;
+  std::map<std::string, Value> names_;
+  std::map<std::pair<Value, Storage>, Value> stored_;
+  std::map<Value, Value> flat_;
+  std::vector<std::size_t> main_stage_;  // per node
+  std::size_t total_ = 0;
+};
+
+std::unique_ptr<Plan> Plan::build(const std::vector<InputDescription>& inputs,
+                                  const std::vector<NodeDescription>& nodes, const std::string& output,
+                                  const KernelTable& kernels, int threads, std::string& error) {
+  if (threads < 1 || threads > kMaxThreads) {
+    error = "threads must be 1.." + std::to_string(kMaxThreads) + ", got " + std::to_string(threads);
+    return nullptr;
+  }
+  std::unique_ptr<Plan> plan(new Plan(kernels, threads));
+  PlanBuilder builder(*plan, error);
+  return builder.build(inputs, nodes, output) ? std::move(plan) : nullptr;
+}
+
+}  // namespace sb

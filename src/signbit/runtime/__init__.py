@@ -1,0 +1,7 @@
+"""Runs packed models without PyTorch: on the native engine, or slowly on the reference interpreter."""
+
+from signbit.runtime.engine import NodePlan
+from signbit.runtime.isa import isas
+from signbit.runtime.model import Model, NodeTime, Prediction, compile, load
+
+__all__ = ["Model", "NodePlan", "NodeTime", "Prediction", "compile", "isas", "load"]

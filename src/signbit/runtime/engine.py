@@ -1,0 +1,88 @@
+"""The two engines behind a model: native plans, and the reference interpreter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+
+from signbit.packed import reference
+from signbit.packed.bits import Array
+from signbit.packed.edges import Bits, Edge, Image, Int, Real
+from signbit.packed.graph import Graph
+from signbit.runtime.handover import describe_inputs, describe_nodes
+from signbit.runtime.isa import REFERENCE, _native
+
+_DTYPES: dict[type[Edge], type] = {Image: np.uint8, Bits: np.int8, Int: np.int32, Real: np.float32}
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """How one node runs: the kernel, and `why` it does not run on packed bits (empty where it does, or never could)."""
+
+    name: str
+    op: str
+    kernel: str
+    why: str
+
+
+class Engine(Protocol):
+    """Runs one graph on batches, given by input name and checked."""
+
+    plan: list[NodePlan]
+
+    def run(self, batches: Mapping[str, Array]) -> Array:
+        """The output for a batch."""
+
+    def profile(self, batches: Mapping[str, Array], repeats: int) -> list[float]:
+        """Microseconds of every node, median over `repeats`."""
+
+
+class NativeEngine:
+    """A plan of the native engine; what is fused into an earlier node takes no time of its own."""
+
+    def __init__(self, graph: Graph, isa: str, threads: int) -> None:
+        self._inputs = tuple(graph.inputs)
+        output = graph.edges[graph.output]
+        self._shape, self._dtype = output.shape, _DTYPES[type(output)]
+        self._plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, threads)
+        self.plan = [NodePlan(*row) for row in self._plan.nodes()]
+
+    def run(self, batches: Mapping[str, Array]) -> Array:
+        """The output for a batch."""
+        arrays, output = self._arrays(batches)
+        self._plan.run(arrays, output)
+        return output
+
+    def profile(self, batches: Mapping[str, Array], repeats: int) -> list[float]:
+        """Microseconds of every node, median over `repeats`."""
+        times: list[float] = self._plan.profile(*self._arrays(batches), repeats)
+        return times
+
+    def _arrays(self, batches: Mapping[str, Array]) -> tuple[list[Array], Array]:
+        arrays = [np.ascontiguousarray(batches[name]) for name in self._inputs]
+        return arrays, np.empty((len(arrays[0]), *self._shape), self._dtype)
+
+
+class ReferenceEngine:
+    """The reference interpreter: right, and slow."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.plan = [NodePlan(node.name, type(node).__name__, REFERENCE, "") for node in graph.nodes]
+
+    def run(self, batches: Mapping[str, Array]) -> Array:
+        """The output for a batch."""
+        return reference.run(self._graph, batches)
+
+    def profile(self, batches: Mapping[str, Array], repeats: int) -> list[float]:
+        """Microseconds of every node, median over `repeats`."""
+        times: list[list[float]] = [[] for _ in self._graph.nodes]
+        for _ in range(repeats):
+            start = perf_counter()
+            for row, _value in zip(times, reference.trace(self._graph, batches), strict=True):
+                row.append((perf_counter() - start) * 1e6)
+                start = perf_counter()
+        return [median(row) for row in times]
