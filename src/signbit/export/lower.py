@@ -63,8 +63,7 @@ def to_graph(
         result = _Lowering(_traced(copied), context).run(entry)
     if not isinstance(result, Value):
         raise ExportError(f"the model must return one tensor that depends on its input, got {type(result).__name__}")
-    output = context.builder.number(result, "output")
-    return context.builder.graph(output, tuple(labels))
+    return context.builder.graph(context.builder.emit(result), tuple(labels))
 
 
 def frozen(model: nn.Module) -> nn.Module:

@@ -145,7 +145,8 @@ class _Parts:
                 check.worst = max(check.worst, float((difference / np.maximum(allowed, 1e-300)).max()))
             if isinstance(node, n.Sign) and node.inputs[0] in bounds:
                 shift = 0 if node.shift is None else node.shift.reshape(-1, *(1,) * (expected.ndim - 2))
-                check.ties += int((np.abs(inputs[0] + shift) <= bounds[node.inputs[0]]).sum())
+                bound = bounds[node.inputs[0]]
+                check.ties += int(((np.abs(inputs[0] + shift) <= bound) & (bound > 0)).sum())
             _carry(node, inputs, bounds, allowed)
         for name, engine in self._stretches.items():
             wrong = int((_difference(values[name], _run(engine, values)) > 0).sum())
