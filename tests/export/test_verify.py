@@ -9,7 +9,8 @@ from torch import nn
 from export.compare import IMAGE, pixels, scramble
 from export.test_lower import SQUARE, Residual
 from signbit import nn as binary
-from signbit.export import to_graph, verifier, verify
+from signbit import runtime
+from signbit.export import to_graph, verify
 from signbit.packed import Graph, reference, save
 from signbit.packed import nodes as n
 
@@ -30,7 +31,7 @@ def engine(monkeypatch):
     """Sets the fault of the engine that verify gets."""
 
     def use(wrong=lambda graph, value: value):
-        monkeypatch.setattr(verifier, "_compile", lambda graph, *, threads, isa: Engine(graph, threads, isa, wrong))
+        monkeypatch.setattr(runtime, "compile", lambda graph, *, threads, isa: Engine(graph, threads, isa, wrong))
 
     use()
     return use
@@ -165,3 +166,11 @@ def test_what_cannot_be_verified(engine):
     bare = Graph(graph.inputs, graph.nodes, graph.output)
     with pytest.raises(ValueError, match="says nothing of how images are normalised"):
         verify(bare, model=exact_network(), samples=1)
+
+
+@pytest.mark.parametrize("isa", [None, "reference"])
+def test_the_engine_of_this_machine(isa):
+    for model, image in ((exact_network(), IMAGE), (real_network(), SQUARE)):
+        found = verify(to_graph(model, image=image), model=model, samples=16, isa=isa)
+        assert found.passed, found.table()
+        assert found.native == (isa is None and runtime.isas()[0] != "reference")

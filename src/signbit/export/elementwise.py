@@ -53,11 +53,6 @@ def _channel_norm(context: Context, path: str, module: binary.ChannelNorm, x: Va
     return _norm(context, path, x, "channels", module.eps, module.weight, module.bias)
 
 
-@lowers(binary.ChannelNorm)
-def _channel_norm(context: Context, path: str, module: binary.ChannelNorm, x: Value) -> Value:
-    return _norm(context, path, x, "channels", module.eps, module.weight, module.bias)
-
-
 @lowers(nn.GroupNorm)
 def _group_norm(context: Context, path: str, module: nn.GroupNorm, x: Value) -> Value:
     if module.num_groups != 1:

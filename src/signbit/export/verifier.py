@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from signbit import runtime
 from signbit.export.verification import Comparison, NodeCheck, Verification
 from signbit.packed import Graph, load, reference
 from signbit.packed import nodes as n
@@ -27,8 +28,6 @@ from signbit.packed.image import as_pixels
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from signbit import runtime
 
 _CHUNK_VALUES = 2**24
 
@@ -62,7 +61,7 @@ def verify(
         images = as_pixels(batch, edge.shape)
     if len(images) == 0:
         raise ValueError("verify needs at least one image")
-    engine = _compile(graph, threads=threads, isa=isa)
+    engine = runtime.compile(graph, threads=threads, isa=isa)
     exact = not any(_sums_floats(node, graph) for node in graph.nodes)
     result = Verification(
         isa=engine.isa,
@@ -126,9 +125,9 @@ class _Parts:
         self._graph = graph
         self._checks = dict(zip((node.name for node in graph.nodes), checks, strict=True))
         isolated = {node.name: graph.isolate(node) for node in graph.nodes}
-        self._nodes = {name: _compile(part, threads=threads, isa=isa) for name, part in isolated.items()}
+        self._nodes = {name: runtime.compile(part, threads=threads, isa=isa) for name, part in isolated.items()}
         self._stretches = {
-            part.output: _compile(part, threads=threads, isa=isa) for part in stretches(graph, self._checks)
+            part.output: runtime.compile(part, threads=threads, isa=isa) for part in stretches(graph, self._checks)
         }
 
     def compare(self, values: Mapping[str, Array]) -> None:
@@ -153,13 +152,7 @@ class _Parts:
             self._checks[name].stretch = (self._checks[name].stretch or 0) + wrong
 
 
-def _compile(graph: Graph, *, threads: int, isa: str | None) -> "runtime.Model":
-    from signbit import runtime
-
-    return runtime.compile(graph, threads=threads, isa=isa)
-
-
-def _run(engine: "runtime.Model", values: Mapping[str, Array]) -> Array:
+def _run(engine: runtime.Model, values: Mapping[str, Array]) -> Array:
     inputs = {name: values[name] for name in engine.graph.inputs}
     return engine.run(inputs if len(inputs) > 1 else next(iter(inputs.values())))
 
