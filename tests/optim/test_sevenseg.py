@@ -10,14 +10,6 @@ from optim.sevenseg import train
 from signbit.optim import Bop, Bop2ndOrder, Latent
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize(
     ("binary", "first", "last"),
     [
