@@ -1,2 +1,193 @@
+// AVX2 with FMA.
 #include "kernels/kernels.h"
-namespace sb { extern const KernelTable kAvx2Kernels = kGenericKernels; }
+
+#include <immintrin.h>
+
+namespace sb {
+namespace {
+
+#include "kernels/gemm-inl.h"
+
+#if defined(__GNUC__)
+#define SB_UNROLL _Pragma("GCC unroll 16")
+#else
+#define SB_UNROLL
+#endif
+
+// Bits set in every byte, by a table of half bytes.
+inline __m256i popcount_bytes(__m256i x) {
+  const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2,
+                                         2, 3, 2, 3, 3, 4);
+  const __m256i half = _mm256_set1_epi8(0x0f);
+  const __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, half));
+  const __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), half));
+  return _mm256_add_epi8(low, high);
+}
+
+// A register holds one word of four filters. Counts gather in bytes, which hold 31 times 8.
+struct Bits {
+  using Weight = uint64_t;
+  using Packed = uint64_t;
+  using Sum = int32_t;
+  static constexpr size_t kColumns = 4;
+  static constexpr int kRows = 2, kBlocks = 2;
+  static constexpr size_t kFull = 31;
+  static size_t elements(size_t depth) { return depth; }
+  static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
+  static Sum finish(Sum start, Sum different) { return start - 2 * different; }
+
+  template <int R, int B>
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+    __m256i different[R][B];
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] = _mm256_setzero_si256();
+    for (size_t first = 0; first < depth; first += kFull) {
+      const size_t last = depth - first < kFull ? depth : first + kFull;
+      __m256i bytes[R][B];
+      SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) bytes[r][b] = _mm256_setzero_si256();
+      for (size_t k = first; k < last; ++k) {
+        __m256i weights[B];
+        SB_UNROLL for (int b = 0; b < B; ++b) weights[b] =
+            _mm256_load_si256((const __m256i*)(packed + b * block + k * kColumns));
+        SB_UNROLL for (int r = 0; r < R; ++r) {
+          const __m256i word = _mm256_set1_epi64x(((const long long*)(rows + r * stride))[k]);
+          SB_UNROLL for (int b = 0; b < B; ++b) bytes[r][b] =
+              _mm256_add_epi8(bytes[r][b], popcount_bytes(_mm256_xor_si256(word, weights[b])));
+        }
+      }
+      SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] =
+          _mm256_add_epi64(different[r][b], _mm256_sad_epu8(bytes[r][b], _mm256_setzero_si256()));
+    }
+    const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m256i low = _mm256_permutevar8x32_epi32(different[r][b], even);
+      _mm_store_si128((__m128i*)(sums + (r * B + b) * kColumns), _mm256_castsi256_si128(low));
+    }
+  }
+};
+
+// Bytes widen to 16 bits, even and odd ones apart: products of bytes alone would saturate.
+struct Bytes {
+  using Weight = int8_t;
+  using Packed = int16_t;
+  using Sum = int32_t;
+  static constexpr size_t kColumns = 8;
+  static constexpr int kRows = 4, kBlocks = 2;
+  static size_t elements(size_t depth) { return (depth + 3) / 4 * 4; }
+  static Sum finish(Sum start, Sum sum) { return wrapping_add(start, sum); }
+
+  static void pack_block(const Weight* weight, size_t count, size_t depth, Packed* packed) {
+    for (size_t column = 0; column < count; ++column)
+      for (size_t k = 0; k < depth; ++k)
+        packed[k / 4 * 32 + k % 2 * 16 + column * 2 + k % 4 / 2] = weight[column * depth + k];
+  }
+
+  template <int R, int B>
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+    __m256i sum[R][B];
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_si256();
+    const __m256i low_byte = _mm256_set1_epi16(0xff);
+    for (size_t k = 0; k < depth; k += 4) {
+      const Packed* weights = packed + k * kColumns;
+      SB_UNROLL for (int r = 0; r < R; ++r) {
+        int four;
+        memcpy(&four, rows + r * stride + k, sizeof four);
+        const __m256i bytes = _mm256_set1_epi32(four);
+        const __m256i even = _mm256_and_si256(bytes, low_byte), odd = _mm256_srli_epi16(bytes, 8);
+        SB_UNROLL for (int b = 0; b < B; ++b) {
+          const __m256i* w = (const __m256i*)(weights + b * block);
+          const __m256i first = _mm256_madd_epi16(even, _mm256_load_si256(w));
+          const __m256i second = _mm256_madd_epi16(odd, _mm256_load_si256(w + 1));
+          sum[r][b] = _mm256_add_epi32(sum[r][b], _mm256_add_epi32(first, second));
+        }
+      }
+    }
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
+        _mm256_store_si256((__m256i*)(sums + (r * B + b) * kColumns), sum[r][b]);
+  }
+};
+
+struct Ints {
+  using Weight = int8_t;
+  using Packed = int32_t;
+  using Sum = int32_t;
+  static constexpr size_t kColumns = 8;
+  static constexpr int kRows = 4, kBlocks = 2;
+  static size_t elements(size_t depth) { return depth; }
+  static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
+  static Sum finish(Sum start, Sum sum) { return wrapping_add(start, sum); }
+
+  template <int R, int B>
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+    __m256i sum[R][B];
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_si256();
+    for (size_t k = 0; k < depth; ++k) {
+      __m256i weights[B];
+      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] =
+          _mm256_load_si256((const __m256i*)(packed + b * block + k * kColumns));
+      SB_UNROLL for (int r = 0; r < R; ++r) {
+        const __m256i value = _mm256_set1_epi32(((const int*)(rows + r * stride))[k]);
+        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+            _mm256_add_epi32(sum[r][b], _mm256_mullo_epi32(value, weights[b]));
+      }
+    }
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
+        _mm256_store_si256((__m256i*)(sums + (r * B + b) * kColumns), sum[r][b]);
+  }
+};
+
+struct Floats {
+  using Weight = float;
+  using Packed = float;
+  using Sum = float;
+  static constexpr size_t kColumns = 8;
+  static constexpr int kRows = 6, kBlocks = 2;
+  static size_t elements(size_t depth) { return depth; }
+  static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
+  static Sum finish(Sum start, Sum sum) { return start + sum; }
+
+  template <int R, int B>
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+    __m256 sum[R][B];
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_ps();
+    for (size_t k = 0; k < depth; ++k) {
+      __m256 weights[B];
+      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm256_load_ps(packed + b * block + k * kColumns);
+      SB_UNROLL for (int r = 0; r < R; ++r) {
+        const __m256 value = _mm256_set1_ps(((const float*)(rows + r * stride))[k]);
+        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_fmadd_ps(value, weights[b], sum[r][b]);
+      }
+    }
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
+        _mm256_store_ps(sums + (r * B + b) * kColumns, sum[r][b]);
+  }
+};
+
+uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
+  uint64_t word = 0;
+  for (int i = 0; i < 64; i += 8) {
+    const __m256i value = _mm256_loadu_si256((const __m256i*)(x + i));
+    const __m256i turned = _mm256_xor_si256(value, _mm256_loadu_si256((const __m256i*)(invert + i)));
+    const __m256i less = _mm256_cmpgt_epi32(_mm256_loadu_si256((const __m256i*)(cut + i)), turned);
+    word |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(less)) << i;
+  }
+  return word;
+}
+
+uint64_t negative_64(const float* x, const float* shift) {
+  uint64_t word = 0;
+  for (int i = 0; i < 64; i += 8) {
+    __m256 value = _mm256_loadu_ps(x + i);
+    if (shift != nullptr) value = _mm256_add_ps(value, _mm256_loadu_ps(shift + i));
+    const __m256 less = _mm256_cmp_ps(value, _mm256_setzero_ps(), _CMP_LT_OQ);
+    word |= (uint64_t)(uint32_t)_mm256_movemask_ps(less) << i;
+  }
+  return word;
+}
+
+#include "kernels/elementwise-inl.h"
+
+}  // namespace
+
+extern const KernelTable kAvx2Kernels = table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>());
+
+}  // namespace sb

@@ -3,8 +3,6 @@
 //   uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut)   64 bits of (x ^ invert) < cut
 //   uint64_t negative_64(const float* x, const float* shift)                        64 bits of x + shift < 0
 
-inline float round_even(float x) { return __builtin_rintf(x); }
-
 void threshold(const int32_t* x, const int32_t* invert, const int32_t* cut, size_t n, uint64_t* out) {
   size_t i = 0;
   for (; i + 64 <= n; i += 64) out[i / 64] = less_64(x + i, invert + i, cut + i);
@@ -29,7 +27,7 @@ void sign_two(const float* x, const float* shift, size_t n, uint64_t* high, uint
     for (size_t j = i; j < n && j < i + 64; ++j) {
       float value = shift == nullptr ? x[j] : x[j] + shift[j];
       value = value < -1 ? -1.0f : value > 1 ? 1.0f : value;
-      const float step = round_even((value + 1.0f) * 1.5f);
+      const float step = ::rintf((value + 1.0f) * 1.5f);
       high_word |= (uint64_t)(step < 2) << (j - i);
       low_word |= (uint64_t)(step == 0 || step == 2) << (j - i);
     }
@@ -75,7 +73,7 @@ void multiply_by(const float* a, float b, size_t n, float* out) {
 
 void quantize(const float* x, float inverse_step, float zero, float low, float high, size_t n, int32_t* out) {
   for (size_t i = 0; i < n; ++i) {
-    const float q = round_even(x[i] * inverse_step) + zero;
+    const float q = ::rintf(x[i] * inverse_step) + zero;
     const float raised = q > low ? q : low;  // in this order NaN becomes low
     out[i] = (int32_t)(raised < high ? raised : high);
   }
@@ -83,13 +81,13 @@ void quantize(const float* x, float inverse_step, float zero, float low, float h
 
 inline float bits_to_float(uint32_t bits) {
   float x;
-  __builtin_memcpy(&x, &bits, sizeof x);
+  memcpy(&x, &bits, sizeof x);
   return x;
 }
 
 inline uint32_t float_to_bits(float x) {
   uint32_t bits;
-  __builtin_memcpy(&bits, &x, sizeof bits);
+  memcpy(&bits, &x, sizeof bits);
   return bits;
 }
 
@@ -111,7 +109,7 @@ void round_int16(float* x, float step, size_t n) {
   for (size_t i = 0; i < n; ++i) {
     const float quotient = x[i] / step;
     const float raised = quotient < -32767.0f ? -32767.0f : quotient;
-    x[i] = round_even(raised > 32767.0f ? 32767.0f : raised) * step;
+    x[i] = ::rintf(raised > 32767.0f ? 32767.0f : raised) * step;
   }
 }
 

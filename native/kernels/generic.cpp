@@ -8,14 +8,10 @@ namespace {
 
 // Bits set in a word, without the POPCNT instruction, which baseline x86-64 lacks.
 inline uint64_t popcount(uint64_t x) {
-#if defined(__x86_64__) || defined(_M_X64)
   x -= (x >> 1) & 0x5555555555555555u;
   x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
   x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
   return (x * 0x0101010101010101u) >> 56;
-#else
-  return (uint64_t)__builtin_popcountll(x);
-#endif
 }
 
 struct Bits {

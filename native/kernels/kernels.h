@@ -2,8 +2,10 @@
 // float32 sums, the same floats.
 #pragma once
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 namespace sb {
 
