@@ -88,7 +88,9 @@ def test_cnv_reproduces_the_golden_accumulators_of_every_layer(cifar10):
     np.testing.assert_array_equal((first + 512) // 2, golden["pop8_test1017"][:64])
 
 
-@pytest.mark.parametrize("isa", runtime.isas())
+@pytest.mark.parametrize(
+    "isa", [pytest.param(isa, marks=[pytest.mark.slow] * (isa == "reference")) for isa in runtime.isas()]
+)
 def test_cnv_on_the_clean_test_images(cifar10, isa):
     images, labels = cifar10
     model = runtime.compile(example.cnv(arrays("cnv_w1a1_cifar10.npz")), isa=isa)
