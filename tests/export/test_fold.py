@@ -28,7 +28,7 @@ def test_threshold_is_torch_on_every_attainable_sum():
     batch_norm = nn.BatchNorm1d(64)
     model = scramble(nn.Sequential(nn.Flatten(), binary.BinaryLinear(270, 64), batch_norm, binary.Sign()))
     graph = to_graph(model, image=IMAGE)
-    node = graph.nodes[-2]
+    node = next(node for node in graph.nodes if node.name == graph.output)
     sums = torch.arange(-270, 271, 2).float()[:, None].repeat(1, 64)
     expected = torch.where(batch_norm(sums) < 0, -1, 1).numpy()
     got = reference.compute(node, sums.numpy().astype(np.int32))

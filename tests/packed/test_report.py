@@ -68,6 +68,8 @@ def test_counts_of_every_node():
 def test_totals():
     graph = network()
     report = inspect(graph)
+    assert report.unpacked == ("stem",)
+    assert "2 of 3 with weights are packed; not stem" in report.table()
     assert report.weights == 432 + 4608 + 2304
     assert report.binary_weights == 4608 + 2304
     assert report.ops == (4608 + 2304) * 64 / 64 + 432 * 64

@@ -68,6 +68,11 @@ class Report:
         return sum(row.weights for row in self.rows)
 
     @property
+    def unpacked(self) -> tuple[str, ...]:
+        """Names of the layers with weights that do not multiply bits by bits."""
+        return tuple(row.name for row in self.rows if row.weights and row.packing != "packed")
+
+    @property
     def binary_macs(self) -> int:
         """Multiply-accumulates of bits with bits."""
         return sum(row.binary_macs for row in self.rows)
@@ -91,6 +96,7 @@ class Report:
         """Rows and totals as plain values, for JSON."""
         totals = {
             "weights": self.weights,
+            "unpacked": self.unpacked,
             "binary_weights": self.binary_weights,
             "binary_macs": self.binary_macs,
             "mixed_macs": self.mixed_macs,
@@ -115,7 +121,10 @@ class Report:
         return "\n".join([*text, *(["", "costs:"] if notes else []), *notes, "", *self._totals()])
 
     def _totals(self) -> list[str]:
+        layers = sum(1 for row in self.rows if row.weights)
+        rest = f"; not {', '.join(self.unpacked)}" if self.unpacked else ""
         return [
+            f"layers      {layers - len(self.unpacked)} of {layers} with weights are packed{rest}",
             f"weights     {self.weights:,} ({self.binary_weights:,} of one bit)",
             f"MACs        {self.binary_macs:,} binary, {self.mixed_macs:,} mixed, {self.float_macs:,} float",
             f"OPs         {self.ops:,.0f} ({OPS_CONVENTION})",
@@ -202,7 +211,7 @@ def _packing(node: n.Node, x: Edge, output: Edge) -> str:
             return f"no: {node.weight.dtype} weights"
     if type(node).__name__ in _OWN_NODE:
         return f"no: {_OWN_NODE[type(node).__name__]}"
-    return "no: real values" if isinstance(output, Real) else "integers" if isinstance(output, Int) else "packed"
+    return "" if isinstance(output, Bits) else "integers" if isinstance(output, Int) else "real values"
 
 
 def _notes(node: n.Node, x: Edge) -> list[str]:
