@@ -88,7 +88,7 @@ class Flatten final : public Operator {
       }
     }
   }
-  bool by_rows(std::size_t) const override { return edge_.positions() == 1; }
+  bool by_rows(std::size_t) const override { return false; }
 
  private:
   template <class T>

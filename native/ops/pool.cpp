@@ -1,6 +1,7 @@
 // Builder of Pool: maximum, sum or mean over a window, padding left out.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "ops/registry.h"
@@ -194,9 +195,9 @@ Value build_pool(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
   const std::size_t mode = node.choice("mode", {"max", "sum", "mean"});
   const bool count_padding = node.flag("count_padding");
   if (!node.ok()) return kNoValue;
+  node.expect(every_window_meets_the_map(window, in), "a window sees nothing but padding");
   const Edge shape = with_shape(in, in.channels, window.out_height, window.out_width);
   if (mode == 0) {
-    node.expect(!in.integral() || every_window_meets_the_map(window, in), "a window sees nothing but padding");
     const Edge out = node.output(shape);
     return node.ok() ? emit_max(in, out, window, inputs[0], plan) : kNoValue;
   }

@@ -61,5 +61,4 @@ def _node(node: Node, source: Edge) -> dict[str, Any]:
 def _weight_bits(node: BinaryConv | BinaryLinear, source: Edge) -> Any:
     if isinstance(node.weight, Dense):
         return np.ascontiguousarray(node.weight.bits)
-    depth = node.depth(source) if isinstance(node, BinaryConv) else source.shape[0]
-    return pack_stream(node.weight.decode(node.filters, depth))
+    return pack_stream(node.weight.decode(node.filters, node.depth(source)))
