@@ -18,9 +18,9 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Edge, GraphError
 from signbit.packed.graph import MAX_NODES, Graph
 from signbit.packed.image import ImagePreparation
-from signbit.packed.nodes import NODES, Node
+from signbit.packed.nodes import NODES, BinaryConv, BinaryLinear, Node
 from signbit.packed.schema import from_json, tensor_fields, to_json
-from signbit.packed.weights import ENCODINGS, BinaryWeights
+from signbit.packed.weights import ENCODINGS, BinaryWeights, Gaps
 
 VERSION = "1"
 MAX_GRAPH = 2**23
@@ -179,7 +179,19 @@ def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> 
         preparation = None if image is None else from_json(ImagePreparation, image)
     except ValueError as error:
         raise GraphError(f"image: {error}") from None
-    return Graph(inputs, nodes, document["output"], preparation, tuple(document["labels"]))
+    graph = Graph(inputs, nodes, document["output"], preparation, tuple(document["labels"]))
+    for node in graph.nodes:
+        _check_stream(node, graph.edges)
+    return graph
+
+
+def _check_stream(node: Node, edges: Mapping[str, Edge]) -> None:
+    """Decodes coded gaps once, so that whoever uses them later need not expect damage."""
+    if isinstance(node, BinaryConv | BinaryLinear) and isinstance(node.weight, Gaps):
+        try:
+            node.weight.positions(node.depth(edges[node.inputs[0]]))
+        except GraphError as error:
+            raise GraphError(f"node {node.name!r}: {error}") from None
 
 
 def _refuse_constant(name: str) -> None:

@@ -46,17 +46,17 @@ def decode(stream: Bytes, parameters: Array, counts: Array, depth: int) -> list[
     at = 0
     filters: list[Array] = []
     for r, count in zip(map(int, parameters), map(int, counts), strict=True):
-        weights = 1 << np.arange(r, dtype=np.int64)
-        quotients = np.empty(count, np.int64)
-        starts = np.empty(count, np.int64)
-        for i in range(count):
-            stop = text.find(b"\0", at)
-            if stop < 0 or stop + r >= len(text):
+        begin, stops = at, []
+        for _ in range(count):
+            stops.append(text.find(b"\0", at))
+            at = stops[-1] + 1 + r
+            if stops[-1] < 0 or at > len(text):
                 raise GraphError("the stream of gaps ends before its last position")
-            quotients[i] = stop - at
-            starts[i] = stop + 1
-            at = stop + 1 + r
-        low = bits[starts[:, None] + np.arange(r)].astype(np.int64) @ weights
+        zeros = np.array(stops, np.int64)
+        quotients = np.diff(zeros, prepend=begin - 1 - r) - 1 - r
+        low = np.zeros(count, np.int64)
+        for k in range(r):
+            low |= bits[zeros + 1 + k].astype(np.int64) << k
         # Limited to the depth, which is too far already, so that neither the shift nor the sum overflows.
         gaps = np.minimum((np.minimum(quotients, depth) << r) + low, depth)
         where = np.cumsum(gaps + 1) - 1

@@ -60,12 +60,15 @@ class Gaps:
         if int(self.count.sum(dtype=np.int64)) > 8 * self.stream.size:
             raise GraphError("the stream of gaps is shorter than its counts say")
 
+    def positions(self, depth: int) -> list[Array]:
+        """The listed positions of every filter; `GraphError` if the stream is damaged."""
+        return rice.decode(self.stream, self.rice & 0x1F, self.count, depth)
+
     def decode(self, filters: int, depth: int) -> Bytes:
         """The bits as a (filters, depth) matrix of 0 and 1."""
         listed = (self.rice >> 7).astype(np.uint8)
         bits = np.repeat(1 - listed[:, None], depth, axis=1)
-        positions = rice.decode(self.stream, self.rice & 0x1F, self.count, depth)
-        for row, where, bit in zip(bits, positions, listed, strict=True):
+        for row, where, bit in zip(bits, self.positions(depth), listed, strict=True):
             row[where] = bit
         return bits
 
