@@ -83,7 +83,7 @@ def make_shortcut(shortcut: Shortcut, inputs: int, outputs: int, *, stride: int 
         return nn.Identity()
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if stride > 1:
-        parts["pool"] = Stride(stride) if shortcut == "slice" else nn.AvgPool2d(stride)
+        parts["pool"] = Stride(stride) if shortcut == "slice" else nn.AvgPool2d(stride, ceil_mode=True)
     if shortcut == "conv":
         parts["conv"] = nn.Conv2d(inputs, outputs, 1, bias=False)
         parts["norm"] = make_norm(norm, outputs)

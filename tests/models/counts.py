@@ -1,0 +1,68 @@
+"""What a network holds and does, from its packed graph at full size."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from signbit.export import to_graph
+from signbit.models import create_model
+from signbit.packed import ImagePreparation
+from signbit.packed.report import inspect
+from signbit.params import named_binary_parameters
+
+NAMES = (
+    "binarynet",
+    "binarynet_valid",
+    "vgg_small",
+    "resnet20_cifar",
+    "resnet18_cifar",
+    "birealnet18",
+    "birealnet34",
+    "react_resnet18",
+    "react_resnet34",
+)
+
+
+def side(name: str) -> int:
+    return 224 if name.startswith(("bireal", "react")) else 32
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Totals of `specs/systems.md` §5.1, and (weights, MACs) of every layer that has weights."""
+
+    parameters: int
+    binary_weights: int
+    binary_macs: int
+    mixed_macs: int
+    float_macs: int
+    ops: float
+    layers: dict[str, tuple[int, int]]
+
+    @property
+    def real_parameters(self) -> int:
+        return self.parameters - self.binary_weights
+
+    @property
+    def mebibytes(self) -> float:
+        return (self.binary_weights / 8 + 4 * self.real_parameters) / 2**20
+
+
+@cache
+def counts(name: str, *, binary: bool = True) -> Counts:
+    model = create_model(name, binary=binary)
+    report = inspect(to_graph(model, image=ImagePreparation(height=side(name), width=side(name))))
+    own = sum(parameter.numel() for _, parameter in named_binary_parameters(model))
+    assert own == report.binary_weights
+    return Counts(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        binary_weights=own,
+        binary_macs=report.binary_macs,
+        mixed_macs=report.mixed_macs,
+        float_macs=report.float_macs,
+        ops=report.ops,
+        layers={
+            row.name: (row.weights, row.binary_macs + row.mixed_macs + row.float_macs)
+            for row in report.rows
+            if row.weights
+        },
+    )
