@@ -26,8 +26,8 @@ class Loader:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         if drop_last and len(dataset) < batch_size:
             raise ValueError(f"batch_size {batch_size} is larger than the {len(dataset)} images of {dataset.name}")
-        self.images = torch.from_numpy(np.require(dataset.images, requirements="CW"))
-        self.labels = torch.from_numpy(np.require(dataset.labels, requirements="CW"))
+        self.images = torch.from_numpy(np.require(dataset.images, requirements=["C", "W"]))
+        self.labels = torch.from_numpy(np.require(dataset.labels, requirements=["C", "W"]))
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last

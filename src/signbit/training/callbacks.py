@@ -34,9 +34,13 @@ class Metrics(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, Classification)
-        self.monitor = Monitor(pl_module.model, pl_module.hybrid)
         self.started = time.perf_counter() - self.seconds
+
+    @override
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Classification)
+        # Anew each epoch, so that a resumed run watches the same steps.
+        self.monitor = Monitor(pl_module.model, pl_module.hybrid)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -48,14 +52,19 @@ class Metrics(Callback):
         flips = None if self.monitor is None else self.monitor.read()
         if flips is not None:
             line |= {"flip_ratio": flips.total, "pi": flips.pi, "flip_ratio_by_layer": flips.layers}
+        self._stop_watching()
         line["hyperparameters"] = _hyperparameters(pl_module)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
         if self.monitor is not None:
             self.monitor.remove()
+            self.monitor = None
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Classification(LightningModule):
 
     def __init__(self, recipe: Recipe, model: nn.Module, training: Dataset, validation: Dataset | None) -> None:
         super().__init__()
-        self.model = model
+        # On CPUs convolutions then take two thirds of the time.
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = recipe
         self.training_set = training
         self.validation_set = validation

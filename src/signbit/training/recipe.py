@@ -56,7 +56,7 @@ class Schedule:
     def __post_init__(self) -> None:
         least = "> 0" if self.kind in ("exponential", "staircase") else ">= 0"
         if self.end < 0 or (self.end == 0 and least == "> 0"):
-            raise ValueError(f"end of a {self.kind} schedule must be {least}, got {self.end}")
+            raise ValueError(f"end of {self.kind} schedules must be {least}, got {self.end}")
         if self.stairs < 1:
             raise ValueError(f"stairs must be >= 1, got {self.stairs}")
 

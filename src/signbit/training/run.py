@@ -88,13 +88,22 @@ def read_checkpoint(run: Path) -> dict[str, Any]:
             raise ValueError("not a checkpoint of signbit")
         return checkpoint
     except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+        reason = next(iter(str(error).splitlines()), "the file is empty")
+        raise ValueError(f"{path} cannot be read: {reason}") from None
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics, one per epoch."""
-    with (Path(run) / METRICS).open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    """The whole lines of a run's metrics, one per epoch; a kill may leave the last one unfinished."""
+    text = (Path(run) / METRICS).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def forget_metrics(run: Path, *, after: int) -> None:
+    """Drops the lines of epochs that ended after step `after`, written whole or not at all."""
+    kept = [line for line in read_metrics(run) if line["step"] <= after]
+    beside = run / f"{METRICS}.partial"
+    beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    os.replace(beside, run / METRICS)
 
 
 def versions() -> Mapping[str, str | int]:
@@ -114,10 +123,3 @@ def _cpu() -> str:
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or "unknown"
-
-
-def write_beside(path: Path, text: str) -> None:
-    """Writes a small file whole or not at all."""
-    beside = path.with_name(f"{path.name}.partial")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

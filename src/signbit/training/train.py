@@ -24,6 +24,7 @@ from signbit.training.run import (
     RECIPE,
     VERSIONS,
     build_model,
+    forget_metrics,
     read_checkpoint,
     read_metrics,
     versions,
@@ -87,7 +88,7 @@ def resume(run: str | Path, *, progress: bool = True, callbacks: tuple[Callback,
     """
     path = Path(run)
     recipe = load_recipe(path / RECIPE)
-    read_checkpoint(path)
+    forget_metrics(path, after=read_checkpoint(path)["global_step"])
     with _settings(recipe):
         return _fit(_module(recipe), path, progress, callbacks, path / CHECKPOINT)
 

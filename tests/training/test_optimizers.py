@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from signbit.models import create_model
+from signbit.optim import Bop, Bop2ndOrder, Latent
+from signbit.training import OptimConfig, Recipe, Schedule
+from signbit.training.optimizers import build_optimizer, build_schedulers, schedule_value
+from signbit.training.recipe import DataConfig, ModelConfig
+
+BOP = OptimConfig(
+    name="bop",
+    options={"lr": 1e-2, "threshold": 1e-6},
+    schedules={"lr": Schedule(end=0.0), "threshold": Schedule(kind="exponential", end=100.0)},
+)
+RECIPE = Recipe(
+    name="made",
+    data=DataConfig(name="digits"),
+    model=ModelConfig(name="digits_cnn"),
+    optim=BOP,
+    real=OptimConfig(name="adam", options={"lr": 1e-2}, schedules={"lr": Schedule(kind="cosine")}),
+    epochs=1,
+)
+
+
+def model() -> torch.nn.Module:
+    return create_model("digits_cnn", widths=(4, 8), hidden=8)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        (BOP, Bop),
+        (OptimConfig(name="bop2ndorder", options={"lr": 1e-3, "sigma": 1e-3}), Bop2ndOrder),
+        (OptimConfig(name="adam", options={"lr": 1e-3, "clip": 0.5}), Latent),
+        (OptimConfig(name="sgd", options={"lr": 1e-3, "momentum": 0.9}), Latent),
+    ],
+)
+def test_names_give_optimizers(config: OptimConfig, kind: type) -> None:
+    optimizer = build_optimizer(replace(RECIPE, optim=config), model())
+    assert isinstance(optimizer.members["binary"], kind)
+    assert isinstance(optimizer.members["real"], torch.optim.Adam)
+    assert optimizer.members["binary"].param_groups[0]["lr"] == config.options["lr"]
+    if kind is Latent:
+        assert optimizer.members["binary"].clip == config.options.get("clip", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (OptimConfig(name="bopp"), r"optim\.name: unknown optimizer 'bopp'; nearest: bop"),
+        (OptimConfig(name="bop", options={"treshold": 1}), "unknown option 'treshold'; nearest: threshold"),
+        (OptimConfig(name="bop", options={"lr": 2.0}), r"optim\.options: "),
+        (OptimConfig(name="adam", options={"sigma": 1}), "adam: unknown option 'sigma'"),
+        (OptimConfig(name="bop", schedules={"lr": Schedule()}), r"optim\.schedules: 'lr' is not a number"),
+        (OptimConfig(name="adam", options={"lr": 0.1, "clip": 0.0}), "clip must be > 0"),
+    ],
+)
+def test_mistakes_are_answered(config: OptimConfig, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_optimizer(replace(RECIPE, optim=config), model())
+    with pytest.raises(ValueError, match=r"real\.name: unknown optimizer 'bop'"):
+        build_optimizer(replace(RECIPE, real=BOP), model())
+
+
+def test_schedules_reach_their_groups_and_no_others() -> None:
+    optimizer = build_optimizer(RECIPE, model())
+    schedulers = build_schedulers(RECIPE, optimizer, steps=10)
+    binary, real = (optimizer.members[name].param_groups[0] for name in ("binary", "real"))
+    assert (binary["lr"], binary["threshold"], real["lr"]) == (1e-2, 1e-6, 1e-2)
+    for _ in range(5):
+        for scheduler in schedulers:
+            scheduler.step()
+    assert binary["lr"] == pytest.approx(5e-3)
+    assert binary["threshold"] == pytest.approx(1e-5)
+    assert real["lr"] == pytest.approx(5e-3)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "values"),
+    [
+        (Schedule(kind="constant"), [2, 2, 2, 2, 2]),
+        (Schedule(kind="linear", end=0.5), [2, 1.75, 1.5, 1.25, 1]),
+        (Schedule(kind="cosine", end=0.0), [2, 1.7071068, 1, 0.2928932, 0]),
+        (Schedule(kind="exponential", end=0.0625), [2, 1, 0.5, 0.25, 0.125]),
+        (Schedule(kind="staircase", end=0.25, stairs=2), [2, 2, 1, 0.5, 0.5]),
+    ],
+)
+def test_values_of_schedules(schedule: Schedule, values: list[float]) -> None:
+    assert [schedule_value(schedule, 2.0, index, steps=4) for index in range(5)] == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"kind": "exponential"}, "end of exponential schedules must be > 0"),
+        ({"end": -1.0}, "must be >= 0, got -1"),
+        ({"stairs": 0}, "stairs must be >= 1"),
+    ],
+)
+def test_schedules_are_checked(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Schedule(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from signbit.training import Result, load_run, override, save_recipe
+from signbit.training.run import versions
+
+
+def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is not a run: it has no recipe\.yaml"):
+        load_run(tmp_path)
+
+
+def test_a_run_without_checkpoint_says_so(trained: Result, tmp_path: Path) -> None:
+    shutil.copy(trained.path / "recipe.yaml", tmp_path)
+    with pytest.raises(ValueError, match="ended before its first epoch did"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "foreign", "code"])
+def test_a_damaged_checkpoint_is_named(trained: Result, tmp_path: Path, damage: str) -> None:
+    shutil.copytree(trained.path, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = bytearray(path.read_bytes())
+    match damage:
+        case "empty":
+            path.write_bytes(b"")
+        case "cut":
+            path.write_bytes(content[: len(content) // 2])
+        case "flipped":
+            path.write_bytes(bytes(255 - byte for byte in content))
+        case "foreign":
+            torch.save({"state_dict": {}}, path)
+        case "code":
+            torch.save({"image": Path("x"), "labels": [], "state_dict": {}}, path)
+    with pytest.raises(ValueError, match=r"last\.ckpt cannot be read") as caught:
+        load_run(tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_network_is_refused(trained: Result, tmp_path: Path) -> None:
+    shutil.copytree(trained.path, tmp_path / "run")
+    changed = override(load_run(trained.path).recipe, ["--model.options.hidden=64"])
+    save_recipe(changed, tmp_path / "run" / "recipe.yaml")
+    with pytest.raises(ValueError, match="the checkpoint does not fit digits_cnn"):
+        load_run(tmp_path / "run")
+
+
+def test_versions_name_what_a_result_depends_on(trained: Result) -> None:
+    written = json.loads((trained.path / "versions.json").read_text())
+    assert written["torch"] == version("torch")
+    assert written.keys() == versions().keys()
+    assert written["threads"] == 1
