@@ -6,12 +6,7 @@ from signbit.models.parts import Norm, make_norm
 from signbit.nn import BinaryConv2d, BinaryLinear, RSign, Sign
 from signbit.nn.conv import PadValue
 
-__all__ = ["binary_conv", "chain", "classifier", "conv_block", "linear_block", "norm"]
-
-
-def norm(channels: int, *, flat: bool = False) -> nn.Module:
-    """Batch normalisation over (N, C, H, W), or over (N, C) where `flat`."""
-    return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
+__all__ = ["binary_conv", "chain", "classifier", "conv_block", "linear_block"]
 
 
 def linear_block(

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from signbit.models.blocks import chain, linear_block, norm
+from signbit.models.blocks import chain, linear_block
+from signbit.models.parts import make_norm
 from signbit.models.registry import register_model
 
 __all__ = ["mnist_mlp"]
@@ -36,5 +37,7 @@ def mnist_mlp(
     features = [in_chans * size * size, *widths, num_classes]
     blocks = [linear_block(i, o, quantizer=quantizer, binary=binary) for i, o in pairwise(features)]
     if not binary:
-        blocks[0] = chain(fc=nn.Linear(features[0], features[1], bias=False), norm=norm(features[1], flat=True))
+        blocks[0] = chain(
+            fc=nn.Linear(features[0], features[1], bias=False), norm=make_norm("batch", features[1], flat=True)
+        )
     return chain(flatten=nn.Flatten(), **{f"layer{i}": block for i, block in enumerate(blocks)})

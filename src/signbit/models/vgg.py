@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from signbit.models.blocks import chain, classifier, conv_block, linear_block, norm
+from signbit.models.blocks import chain, classifier, conv_block, linear_block
+from signbit.models.parts import make_norm
 from signbit.models.registry import register_model
 
 __all__ = ["digits_cnn", "mnist_cnn"]
@@ -69,7 +70,7 @@ def _chain(
         )
     convs = [conv_block(i, o, pool=2, quantizer=quantizer, binary=binary) for i, o in pairwise(widths)]
     return chain(
-        stem=chain(conv=stem, norm=norm(widths[0])),
+        stem=chain(conv=stem, norm=make_norm("batch", widths[0])),
         **{f"stage{i}": block for i, block in enumerate(convs)},
         flatten=nn.Flatten(),
         hidden=linear_block(widths[-1] * side * side, hidden, quantizer=quantizer, binary=binary),
