@@ -12,7 +12,7 @@ from signbit import nn as binary
 from signbit.export import ExportError, to_graph
 from signbit.packed import reference
 from signbit.packed.edges import Int
-from signbit.quantizers import Quantizer, sign_with_surrogate
+from signbit.quantizers import Quantizer, create_quantizer, sign_with_surrogate
 
 
 def parity_of(graph, name):
@@ -234,7 +234,7 @@ def test_layers_that_are_binary_on_one_side():
     real_input = binary.BinaryConv2d(8, 8, 3, padding=1, input_quantizer=None)
     features = nn.Sequential(nn.Flatten(), binary.BinaryLinear(720, 4, weight_quantizer=None))
     graph = assert_close(scramble(nn.Sequential(real_weight, real_input, *features)))
-    assert ops(graph) == ["Threshold", "Conv", "Affine", "BinaryConv", "Flatten", "Sign", "Linear"]
+    assert ops(graph) == ["Threshold", "Conv", "Affine", "BinaryConv", "Sign", "Flatten", "Linear"]
 
 
 def test_integers_added_stay_integers():
@@ -373,3 +373,62 @@ def test_int8_classifier_and_point_convolution():
         to_graph(model, image=IMAGE, dense="int8")
     with pytest.raises(ValueError, match="stem must be"):
         to_graph(model, image=EVEN, stem="int4")
+
+
+def test_what_is_done_in_place_is_seen_by_later_readers():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu = binary.BinaryConv2d(3, 8, 3), nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            x = self.conv(x)
+            before = x
+            x = self.relu(x)
+            y = x * 2
+            y += before
+            y.clamp_(max=30)
+            return y + F.leaky_relu(-before, inplace=False) + before
+
+    assert_equal(InPlace().eval())
+
+
+@pytest.mark.parametrize("form", ["view", "index", "ellipsis"])
+def test_squeeze_and_excitation_of_vectors(form):
+    class Excitation(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Sequential(nn.Linear(8, 2), nn.ReLU(), nn.Linear(2, 8), nn.Sigmoid())
+
+        def forward(self, x):
+            gate = self.fc(x.mean((2, 3)))
+            match form:
+                case "view":
+                    gate = gate.view(x.size(0), x.shape[1], 1, 1)
+                case "index":
+                    gate = gate[:, :, None, None]
+                case "ellipsis":
+                    gate = gate[..., None, None]
+            return x * gate
+
+    graph = assert_close(scramble(nn.Sequential(nn.Conv2d(3, 8, 3), Excitation())))
+    assert ops(graph)[-1] == "Gate"
+
+
+def test_pool_of_reals_in_front_of_a_sign_is_done_on_bits():
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.MaxPool2d(2), nn.Flatten(), binary.BinaryLinear(96, 4)
+    )
+    assert ops(assert_equal(scramble(model)))[2:] == ["Affine", "Sign", "Pool", "Flatten", "BinaryLinear"]
+
+
+def test_a_quantizer_as_a_module():
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.code, self.conv = create_quantizer("swishsign"), binary.BinaryConv2d(3, 8, 3, input_quantizer=None)
+
+        def forward(self, x):
+            return self.conv(self.code(x))
+
+    assert ops(assert_equal(scramble(Bare()))) == ["Threshold", "BinaryConv"]

@@ -11,7 +11,7 @@ from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.rules import linear_step, lowers_function, vector
-from signbit.export.steps import Activation
+from signbit.export.steps import Activation, Unsqueeze
 from signbit.packed import nodes as n
 
 Constant = float | Tensor
@@ -43,7 +43,7 @@ def _neg(context: Context, path: str, a: Any) -> Any:
     return _scaled(a, path, factor=-1.0) if isinstance(a, Value) else -a
 
 
-@lowers_function(operator.truediv, torch.div, "div", "div_")
+@lowers_function(operator.truediv, operator.itruediv, torch.div, "div", "div_")
 def _div(context: Context, path: str, a: Any, b: Any) -> Any:
     if isinstance(b, Value):
         raise ExportError(f"{path}: dividing by a value that depends on the sample has no packed form")
@@ -56,17 +56,18 @@ def _mul(context: Context, path: str, a: Any, b: Any) -> Any:
         if not isinstance(a, Value):
             a, b = b, a
         return _scaled(a, path, factor=b) if isinstance(a, Value) else a * b
-    x, gate = (a, b) if np.prod(a.shape) >= np.prod(b.shape) and not _opens(a) else (b, a)
-    function = "identity"
-    if _opens(gate) and isinstance(last := gate.steps[-1], Activation) and last.gate is not None:
-        function, gate = last.gate, Value(gate.source, gate.shape, gate.steps[:-1])
+    x, gate = (a, b) if np.prod(a.shape) >= np.prod(b.shape) and _opening(a) is None else (b, a)
+    if (function := _opening(gate)) is not None:
+        gate = Value(gate.source, gate.shape, gate.steps[: -1 - isinstance(gate.steps[-1], Unsqueeze)])
     builder = context.builder
     sources = [builder.number(v, path) for v in (x, gate)]
-    return builder.value(builder.add(n.Gate, path, *sources, function=function))
+    return builder.value(builder.add(n.Gate, path, *sources, function=function or "identity"))
 
 
-def _opens(x: Value) -> bool:
-    return bool(x.steps) and isinstance(x.steps[-1], Activation) and x.steps[-1].gate is not None
+def _opening(x: Value) -> str | None:
+    """The function of a gate that x ends with, whether or not it was given height and width 1 after that."""
+    steps = [step for step in x.steps[-2:] if not isinstance(step, Unsqueeze)]
+    return steps[-1].gate if steps and isinstance(steps[-1], Activation) else None
 
 
 def _scaled(x: Value, path: str, *, factor: Constant = 1.0, added: Constant = 0.0) -> Value:

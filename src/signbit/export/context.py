@@ -57,12 +57,18 @@ class Context:
         return known
 
     def _sign_of_reals(self, x: Value, path: str) -> Value:
-        shift = None
+        shift, moves = None, []
+        while x.steps and isinstance(x.steps[-1], MaxPool | Flatten) and (x.source, x.steps) not in self.builder.shared:
+            moves.append(x.steps[-1])
+            x = Value(x.source, x.shape, x.steps[:-1])
         if x.steps and isinstance(last := x.steps[-1], Scaling) and last.border is None and np.all(last.scale == 1):
             shift = last.offset.astype(np.float32)
             x = Value(x.source, x.shape, x.steps[:-1])
         source = self.builder.number(x, path)
-        return self.builder.value(self.builder.add(n.Sign, path, source, shift=shift))
+        bits = self.builder.add(n.Sign, path, source, shift=shift)
+        for move in reversed(moves):
+            bits = move.emit(self.builder, bits)
+        return self.builder.value(bits)
 
 
 def _expect_sign(quantizer: Quantizer, path: str) -> None:

@@ -18,8 +18,8 @@ from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 from signbit.packed.edges import Image, Int, integer_range
 
-MAX_SUMS = 2**22
-"""Most attainable sums that are tried one by one; wider integers stay real numbers before the sign."""
+MAX_TRIALS = 2**28
+"""Most attainable sums, over all channels, that are tried one by one; wider integers become reals before the sign."""
 
 _CHUNK = 2**22
 
@@ -37,7 +37,8 @@ def fold(builder: Builder, value: Value, signs: Function, path: str) -> Value | 
         return None
     low, high = integer_range(edge)
     sums = range(low, high + 1, builder.spacing.get(value.source, 1))
-    if len(sums) > MAX_SUMS:
+    features = max(edge.shape[0], value.shape[0])
+    if len(sums) * features > MAX_TRIALS:
         return None
     flat = bool(value.steps) and isinstance(value.steps[-1], Flatten)
     steps = value.steps[:-1] if flat else value.steps

@@ -1,6 +1,7 @@
 """From a torch model to a graph: trace with torch.fx, then lower node by node by the tables of `export.rules`."""
 
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,11 +13,14 @@ from signbit.export import arithmetic, binary, elementwise, moves, pooling, real
 from signbit.export.builder import Builder, Value
 from signbit.export.context import Context, Format
 from signbit.export.error import ExportError
-from signbit.export.rules import FUNCTIONS, MODULES
+from signbit.export.rules import FUNCTIONS, MODULES, Rule
 from signbit.export.steps import Normalise
 from signbit.packed.bits import Array
 from signbit.packed.graph import Graph
 from signbit.packed.image import ImagePreparation
+from signbit.quantizers import Quantizer
+
+_IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv, torch.relu_}
 
 _INSTEAD = {
     "ConvTranspose": "BinaryConv2d after nearest-neighbour data of full size",
@@ -55,12 +59,12 @@ def to_graph(
             raise ValueError(f"{name} must be 'float32' or 'int8', got {value!r}")
     if dense == "int8" and calibration is None:
         raise ValueError("dense='int8' needs calibration=, a batch of pixels uint8 (N, C, H, W)")
-    copied = frozen(model)
+    copied = frozen(nn.Sequential(model) if _rule(model) is not None else model)
     ranges = {} if calibration is None else input_ranges(copied, image.normalize(calibration))
     context = Context(builder=Builder(image), image=image, stem=stem, dense=dense, ranges=ranges)
     entry = context.builder.value(Builder.INPUT, Normalise(path="normalise", table=image.table()))
     with torch.no_grad():
-        result = _Lowering(_traced(copied), context).run(entry)
+        result = _Lowering(copied, context).run(entry)
     if not isinstance(result, Value):
         raise ExportError(f"the model must return one tensor that depends on its input, got {type(result).__name__}")
     return context.builder.graph(context.builder.emit(result), tuple(labels))
@@ -104,7 +108,7 @@ def evaluator(model: nn.Module, image: ImagePreparation) -> Callable[[Array], Ar
 
 
 def input_ranges(model: nn.Module, batch: Array) -> dict[str, float]:
-    """Largest magnitude of the first input of every module without children, by path, over a normalised batch."""
+    """Largest magnitude of the first input of every module, by path, over a normalised batch."""
     ranges: dict[str, float] = {}
 
     def watch(path: str) -> Any:
@@ -114,7 +118,7 @@ def input_ranges(model: nn.Module, batch: Array) -> dict[str, float]:
 
         return hook
 
-    handles = [m.register_forward_pre_hook(watch(path)) for path, m in model.named_modules() if not any(m.children())]
+    handles = [m.register_forward_pre_hook(watch(path)) for path, m in model.named_modules()]
     with torch.no_grad():
         model(torch.from_numpy(batch))
     for handle in handles:
@@ -123,25 +127,22 @@ def input_ranges(model: nn.Module, batch: Array) -> dict[str, float]:
 
 
 class _Tracer(fx.Tracer):
-    """Leaves are the modules that have a rule, and all of torch's and signbit's own layers."""
+    """Leaves are the modules that have a rule, all quantizers, and all of torch's and signbit's own layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if type(m) in MODULES:
-            return True
-        own = type(m).__module__.startswith(("torch.nn", "signbit.nn", "torch.ao"))
-        return own and not isinstance(m, nn.Sequential) and not _composite(m)
+        own = type(m).__module__.startswith(("torch.nn", "torch.ao", "signbit.nn"))
+        return _rule(m) is not None or (own and not isinstance(m, nn.Sequential))
 
 
-def _composite(module: nn.Module) -> bool:
-    """Whether a module of signbit.nn is made of others that are leaves themselves, such as a gate."""
-    return type(module).__module__.startswith("signbit.nn") and any(True for _ in module.children())
+def _rule(module: nn.Module) -> Rule | None:
+    if isinstance(module, Quantizer):
+        return lambda context, path, quantizer, x: context.sign(x, quantizer, path)
+    return MODULES.get(type(module))
 
 
-def _traced(model: nn.Module) -> fx.GraphModule:
-    if type(model) in MODULES:
-        model = nn.Sequential(model)
+def _traced(model: nn.Module) -> fx.Graph:
     try:
-        return fx.GraphModule(model, _Tracer().trace(model))
+        return _Tracer().trace(model)
     except ExportError:
         raise
     except Exception as error:
@@ -154,22 +155,32 @@ def _traced(model: nn.Module) -> fx.GraphModule:
 class _Lowering(fx.Interpreter):
     """Runs a traced model on `Value`s instead of tensors."""
 
-    def __init__(self, traced: fx.GraphModule, context: Context) -> None:
-        super().__init__(traced)
+    def __init__(self, model: nn.Module, context: Context) -> None:
+        # Not a GraphModule: its own attributes, such as `code`, would hide modules of these names.
+        super().__init__(model, graph=_traced(model))
         self.extra_traceback = False
         self._context = context
-        self._node: fx.Node = next(iter(traced.graph.nodes))
+        self._node: fx.Node = next(iter(self.graph.nodes))
 
     def run_node(self, n: fx.Node) -> Any:
         self._node = n
         result = super().run_node(n)
         if isinstance(result, Value) and len(n.users) > 1:
             self._context.builder.shared.add((result.source, result.steps))
+        if self._in_place(n):
+            self.env[n.all_input_nodes[0]] = result
         return result
+
+    def _in_place(self, n: fx.Node) -> bool:
+        """Whether the node overwrites its first input, so that later readers of that see the result."""
+        if n.op == "call_module":
+            return getattr(self.fetch_attr(str(n.target)), "inplace", False) is True
+        written = n.op == "call_method" and str(n.target).endswith("_")
+        return written or n.target in _IN_PLACE or n.kwargs.get("inplace", False) is True
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         path, module = str(target), self.fetch_attr(target)
-        if (rule := MODULES.get(type(module))) is None:
+        if (rule := _rule(module)) is None:
             raise ExportError(_unsupported(path, module))
         return rule(self._context, path, module, *args, **kwargs)
 

@@ -15,7 +15,7 @@ from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.rules import lowers, lowers_function
-from signbit.export.steps import Flatten, MaxPool
+from signbit.export.steps import Flatten, MaxPool, Unsqueeze
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 from signbit.packed.window import Window
@@ -45,9 +45,15 @@ def _flatten_function(context: Context, path: str, x: Value, start_dim: int = 0,
 @lowers_function(torch.reshape, "view", "reshape")
 def _view(context: Context, path: str, x: Value, *sizes: Any) -> Value:
     shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    if len(x.shape) == 1 and len(shape) == 4 and shape[1] in (-1, x.shape[0]) and shape[2:] == (1, 1):
+        return _unsqueezed(x, path)
     if len(shape) != 2 or shape[0] not in (1, -1) or shape[1] not in (-1, prod(x.shape)):
         raise ExportError(f"{path}: reshaping {x.size()} to {shape} has no packed form; only to (batch, -1)")
     return flattened(x, path)
+
+
+def _unsqueezed(x: Value, path: str) -> Value:
+    return x.then(Unsqueeze(path=path), (*x.shape, 1, 1))
 
 
 @lowers_function("size")
@@ -109,6 +115,8 @@ def _getitem(context: Context, path: str, x: Any, key: Any) -> Any:
     if not isinstance(x, Value):
         return x[key]
     keys = list(key) if isinstance(key, tuple) else [key]
+    if len(x.shape) == 1 and keys in ([slice(None), slice(None), None, None], [..., None, None]):
+        return _unsqueezed(x, path)
     if EllipsisType in map(type, keys):
         at = next(i for i, k in enumerate(keys) if k is ...)
         keys[at : at + 1] = [slice(None)] * (len(x.size()) - len(keys) + 1)

@@ -146,3 +146,16 @@ class Flatten(Step):
         name = builder.once((source, self), n.Flatten, self.path, source)
         builder.spacing[name] = builder.spacing.get(source, 1)
         return name
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Unsqueeze(Step):
+    """(C,) to (C, 1, 1), for a gate, which reads either."""
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """(n, C) to (1, C, n, 1)."""
+        return x.T[None, :, :, None]
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """Nothing: the edge stays a vector."""
+        return source
