@@ -1,5 +1,6 @@
 """The contenders of a benchmark that need PyTorch: float32 and int8 twins of a packed model."""
 
+import copy
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from signbit.cli import int8, qdq, twins
+from signbit.cli.timing import shortest
 from signbit.cli.twins import NoTwinError
 from signbit.packed import Graph
 from signbit.packed.bits import Array
@@ -51,7 +53,7 @@ class Rivals:
 
     def _float(self) -> None:
         twin = twins.float_twin(self._graph)
-        self._twins[FLOAT] = lambda x: partial(twin, x)
+        self._twins[FLOAT] = lambda x: _faster_layout(twin, x)
 
     def _int8(self) -> None:
         try:
@@ -64,7 +66,7 @@ class Rivals:
             run = qdq.session(twins.float_twin(self._graph), images, threads=self._threads)
             self._twins["ONNX Runtime int8"] = lambda x: partial(run, x.numpy())
         else:
-            self._twins["PyTorch int8"] = lambda x: partial(twin, int8.quantize(x))
+            self._twins["PyTorch int8"] = lambda x: _faster_layout(twin, int8.quantize(x))
 
     def check(self, run: Callable[[Array], Array], batch: Array) -> tuple[str, ...]:
         """What can be said about the twins: the float one's layers give our output, and who is missing.
@@ -100,3 +102,13 @@ class Rivals:
         """A call that computes nothing, per engine."""
         nothing = partial(nn.Identity(), torch.zeros(1, 1, 1, 1))
         return {name: nothing for name in self._twins if name.startswith("PyTorch")}
+
+
+def _faster_layout(twin: nn.Module, x: torch.Tensor) -> Call:
+    """The twin on `x` in the memory layout that suits it better here: channels first or last."""
+    layouts = (torch.contiguous_format, torch.channels_last) if x.ndim == 4 else (torch.contiguous_format,)
+    calls: list[Call] = [
+        partial(copy.deepcopy(twin).to(memory_format=layout), x.contiguous(memory_format=layout))  # type: ignore[call-overload]
+        for layout in layouts
+    ]
+    return calls[0] if len(calls) == 1 else min(calls, key=shortest)

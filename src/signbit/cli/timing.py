@@ -35,6 +35,12 @@ def _calls_in(seconds: float, call: Callable[[], object]) -> int:
     return max(1, min(500, int(seconds / min(_once(call), _once(call)))))
 
 
+def shortest(call: Callable[[], object], *, repeats: int = 5) -> float:
+    """Seconds of the quickest of a few calls, after one that is not counted."""
+    call()
+    return min(_once(call) for _ in range(repeats))
+
+
 def _once(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
