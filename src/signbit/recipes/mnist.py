@@ -13,11 +13,11 @@ _MLP = Recipe(
     model=ModelConfig(name="mnist_mlp"),
     optim=BOP2NDORDER,
     real=REAL_ADAM,
-    epochs=20,
+    epochs=10,
     batch_size=100,
 )
 
-_CNN = replace(_MLP, name="mnist-cnn", model=ModelConfig(name="mnist_cnn"), epochs=10)
+_CNN = replace(_MLP, name="mnist-cnn", model=ModelConfig(name="mnist_cnn"), epochs=6)
 
 MNIST_MLP = (_MLP, replace(_MLP, optim=BOP), replace(_MLP, optim=ADAM))
 """Bop2ndOrder, Bop and latent Adam."""

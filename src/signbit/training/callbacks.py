@@ -105,7 +105,7 @@ class Checkpoints(Callback):
 
 @final
 class ProgressBar(Callback):
-    """Epochs, time left and the latest figures on standard error; nothing where that is no terminal."""
+    """Updates done, time left and the last epoch's figures on standard error; nothing where that is no terminal."""
 
     def __init__(self) -> None:
         self.progress = Progress(
@@ -133,14 +133,19 @@ class ProgressBar(Callback):
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        shown = [
-            f"{name.replace('_', ' ')} {float(value):.4f}"
-            for name, value in sorted(trainer.callback_metrics.items())
-            if name in ("train_loss", "train_accuracy", "validation_accuracy")
-        ]
-        self.progress.update(self.task, figures=", ".join(shown))
+        found = trainer.callback_metrics
+        part = "validation" if "validation_accuracy" in found else "train"
+        figures = f"loss {found['train_loss']:.3f}, {part} {found[f'{part}_accuracy']:.1%}"
+        self.progress.update(self.task, figures=figures)
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._stop()
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         if self.progress.live.is_started:
             self.progress.stop()
