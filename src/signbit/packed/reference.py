@@ -251,7 +251,8 @@ def _(node: n.Gate, x: Array, gate: Array) -> Array:
     opening = gate.reshape(gate.shape + (1,) * (x.ndim - gate.ndim)).astype(np.float32)
     match node.function:
         case "sigmoid":
-            opening = (1 / (1 + np.exp(-opening.astype(np.float64)))).astype(np.float32)
+            with np.errstate(over="ignore"):
+                opening = (1 / (1 + np.exp(-opening.astype(np.float64)))).astype(np.float32)
         case "hardsigmoid":
             opening = np.clip(opening / np.float32(6) + np.float32(0.5), np.float32(0), np.float32(1))
     return x.astype(np.float32) * opening
