@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from signbit.data.augment import Augmentation
-from signbit.recipes.tuned import ADAM, BOP, BOP2NDORDER, REAL_ADAM
+from signbit.recipes.tuned import REAL_ADAM, adam, bop, bop2ndorder
 from signbit.training import DataConfig, ModelConfig, Recipe
 
 __all__ = ["DIGITS"]
@@ -12,11 +12,11 @@ _BASE = Recipe(
     name="digits",
     data=DataConfig(name="digits", augmentation=Augmentation(degrees=10.0, translate=0.1, scale=0.1)),
     model=ModelConfig(name="digits_cnn"),
-    optim=BOP2NDORDER,
+    optim=bop2ndorder(lr=1e-3, sigma=1e-3, threshold=1e-2),
     real=REAL_ADAM,
     epochs=30,
     batch_size=50,
 )
 
-DIGITS = (_BASE, replace(_BASE, optim=BOP), replace(_BASE, optim=ADAM))
+DIGITS = (_BASE, replace(_BASE, optim=bop(lr=1e-3, threshold=1e-7)), replace(_BASE, optim=adam(lr=1e-2)))
 """Bop2ndOrder, Bop and latent Adam."""

@@ -1,16 +1,26 @@
-"""Optimizer settings that several recipes share; docs/results.md says how they were found."""
+"""Optimizer settings in the few words that recipes differ by; docs/results.md says how the values were found."""
 
 from signbit.training import OptimConfig, Schedule
 
-__all__ = ["ADAM", "BOP", "BOP2NDORDER", "REAL_ADAM"]
+__all__ = ["REAL_ADAM", "adam", "bop", "bop2ndorder"]
 
 _TO_ZERO = {"lr": Schedule(kind="linear", end=0.0)}
 
 REAL_ADAM = OptimConfig(name="adam", options={"lr": 1e-2}, schedules=_TO_ZERO)
-"""Batch norms, stems and classifiers."""
+"""For batch norms, stems and classifiers."""
 
-ADAM = OptimConfig(name="adam", options={"lr": 1e-2, "clip": 1.0}, schedules=_TO_ZERO)
-BOP = OptimConfig(name="bop", options={"lr": 1e-3, "threshold": 1e-7}, schedules=_TO_ZERO)
-BOP2NDORDER = OptimConfig(
-    name="bop2ndorder", options={"lr": 1e-3, "sigma": 1e-3, "threshold": 1e-2}, schedules=_TO_ZERO
-)
+
+def adam(*, lr: float) -> OptimConfig:
+    """Adam on latent weights clipped to ±1, lr falling to 0."""
+    return OptimConfig(name="adam", options={"lr": lr, "clip": 1.0}, schedules=_TO_ZERO)
+
+
+def bop(*, lr: float, threshold: float) -> OptimConfig:
+    """Bop, γ = lr falling to 0."""
+    return OptimConfig(name="bop", options={"lr": lr, "threshold": threshold}, schedules=_TO_ZERO)
+
+
+def bop2ndorder(*, lr: float, sigma: float, threshold: float) -> OptimConfig:
+    """Bop2ndOrder without correction, γ = lr falling to 0."""
+    options = {"lr": lr, "sigma": sigma, "threshold": threshold}
+    return OptimConfig(name="bop2ndorder", options=options, schedules=_TO_ZERO)
