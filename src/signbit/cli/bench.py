@@ -72,12 +72,12 @@ class Bench:
                 duration(timing.median),
                 duration(timing.p95),
                 duration(timing.median / batch),
-                f"{timing.median / timings[OURS].median:.2f}x",
+                f"{timing.median / timings[OURS].median:.2f}",
             )
             for batch, timings in self.calls.items()
             for name, timing in timings.items()
         ]
-        return table(("batch", "engine", "median", "p95", "per image", "time"), rows)
+        return table(("batch", "engine", "median", "p95", "per image", "x signbit"), rows)
 
     def overhead_line(self) -> str:
         """The call overhead of every contender."""

@@ -84,6 +84,7 @@ class Demo:
     def text(self) -> str:
         """Everything, for people."""
         file, fp32, int8 = self.sizes.file_bytes, self.sizes.fp32_bytes, self.sizes.int8_bytes
+        macs = self.sizes.binary_macs + self.sizes.mixed_macs + self.sizes.float_macs
         equal = "equal" if self.trained == self.packed else "DIFFERENT"
         lines = [
             f"accuracy  trained {self.trained / self.images:.2%}, packed {self.packed / self.images:.2%} "
@@ -91,6 +92,7 @@ class Demo:
             f"verify    {'passed' if self.verification.passed else 'FAILED'}: see signbit verify {self.file}",
             f"size      {size(file)} in the file; float32 {size(fp32)} ({fp32 / file:.1f}x), "
             f"int8 {size(int8)} ({int8 / file:.1f}x)",
+            f"work      {self.sizes.binary_macs:,} of {macs:,} multiplications an image are XNOR and popcount",
             f"training  {self.seconds:.0f} s; run directory {self.run}",
             "",
             f"latency on {self.bench.cpu}, {self.bench.threads} thread, kernels {self.bench.isa}",
@@ -168,8 +170,8 @@ def _recipe(data: str | Path | None, epochs: int | None) -> "Recipe":
 
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs must be at least 1, got {epochs}")
-    # Layers of a few kilobytes: a second thread costs more than it brings.
-    recipe = replace(recipes.get("digits"), threads=1) if data is None else recipes.get("mnist-mlp")
+    # One thread: layers this small gain little from a second, and lose much where it has to wait for a core.
+    recipe = replace(recipes.get("digits" if data is None else "mnist-mlp"), threads=1)
     if data is not None:
         if not Path(data).is_dir():
             raise UserError(f"--data {str(data)!r} is not a folder")
