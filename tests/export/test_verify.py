@@ -104,7 +104,8 @@ def test_one_wrong_value_fails_its_node(engine, op):
     wrong = {check.op for check in found.nodes if not check.passed}
     assert wrong == {op.__name__}
     assert not found.passed
-    assert "FAILED" in found.table()
+    first = next(check.name for check in found.nodes if check.op == op.__name__)
+    assert f"FAILED, first at {first} ({op.__name__})" in found.table()
 
 
 def test_float_sums_may_differ_within_their_bound_only(engine):
@@ -173,3 +174,16 @@ def test_the_engine_of_this_machine(isa):
         found = verify(to_graph(model, image=image), model=model, samples=16, isa=isa)
         assert found.passed, found.table()
         assert found.native == (isa is None and runtime.isas()[0] != "reference")
+
+
+def test_coded_weights_and_int8_on_the_engine():
+    layers = [nn.Conv2d(3, 64, 3, 2), nn.BatchNorm2d(64), binary.BinaryConv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64)]
+    model = scramble(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 5)))
+    rare = torch.rand(model[2].weight.shape, generator=torch.Generator().manual_seed(0)) < 0.03
+    model[2].weight.data = torch.where(rare, -1.0, 1.0)
+    batch = pixels(SQUARE, 8)
+    graph = to_graph(model, image=SQUARE, stem="int8", dense="int8", calibration=batch)
+    assert [type(graph.node("2").weight).__name__, graph.node("0").weight.dtype] == ["Gaps", np.int8]
+    found = verify(graph, batch=batch)
+    assert found.passed, found.table()
+    assert not any(check.wrong for check in found.nodes)

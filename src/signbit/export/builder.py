@@ -101,7 +101,10 @@ class Builder:
 
     def number(self, value: Value, path: str) -> str:
         """As `emit`, but bits become real numbers."""
-        source = self.emit(value)
+        return self.numeric(self.emit(value), path)
+
+    def numeric(self, source: str, path: str) -> str:
+        """`source`, or real numbers where it holds bits."""
         return self._as_real(source, path) if isinstance(self.edges[source], Bits) else source
 
     def as_real(self, value: Value, path: str) -> str:

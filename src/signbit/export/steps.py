@@ -95,7 +95,7 @@ class Activation(Step):
                 f"{self.path}: this function packs only between a one-bit layer and the sign that follows; "
                 "elsewhere use PReLU, ReLU or Hardtanh"
             )
-        return builder.add(self.op, self.path, source, **self.fields)
+        return builder.add(self.op, self.path, builder.numeric(source, self.path), **self.fields)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

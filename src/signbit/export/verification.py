@@ -137,7 +137,8 @@ class Verification:
         if self.torch is not None:
             yield _end_to_end("torch", self.torch)
         yield f"samples     {self.network.samples} {self.source}"
-        yield f"verdict     {'passed' if self.passed else 'FAILED'}"
+        wrong = next((f", first at {check.name} ({check.op})" for check in self.nodes if not check.passed), "")
+        yield f"verdict     {'passed' if self.passed else 'FAILED'}{wrong}"
 
 
 def _cells(check: NodeCheck) -> tuple[str, ...]:
