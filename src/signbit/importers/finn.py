@@ -248,8 +248,7 @@ class _Reader:
         name = self._emit(build(source, negative(weight)), spacing=2 if bits and exact else 1)
         if integer_range(self._edges[name])[1] > EXACT:
             raise ValueError("sums beyond 2^24 are not exact in float32")
-        factor = np.float32(scale * size)
-        stages: tuple[Stage, ...] = () if factor == 1 else (lambda x: x * factor,)
+        stages = _times(scale * size)
         if len(node.input) > 2:
             bias = self._constant(node, 2).astype(np.float32)
             stages = (*stages, lambda x: x + bias)
@@ -293,8 +292,7 @@ class _Reader:
         source, scale = self._settle(self._flows[node.input[0]], node.input[0])
         window = _window(tuple(attributes["kernel_shape"]), attributes)
         name = self._emit(n.Pool(name=node.output[0], inputs=(source,), window=window), self._spacing[source])
-        stages: tuple[Stage, ...] = () if scale == 1 else (lambda x: x * np.float32(scale),)
-        return _Flow(name, (1, *self._edges[name].shape), stages)
+        return _Flow(name, (1, *self._edges[name].shape), _times(scale))
 
     def _reshape(self, node: "NodeProto", attributes: Mapping[str, Any]) -> _Flow:
         flow = self._flows[node.input[0]]
@@ -312,7 +310,7 @@ class _Reader:
             return replace(flow, shape=shape, flat=True)
         source, scale = self._settle(flow, node.input[0])
         name = self._emit(n.Flatten(name=node.output[0], inputs=(source,)), self._spacing[source])
-        return _Flow(name, shape, () if scale == 1 else (lambda x: x * np.float32(scale),))
+        return _Flow(name, shape, _times(scale))
 
     def _axes(self, node: "NodeProto", attributes: Mapping[str, Any]) -> _Flow:
         flow = self._flows[node.input[0]]
@@ -366,6 +364,11 @@ _OPERATORS: dict[str, Callable[[_Reader, "NodeProto", Mapping[str, Any]], _Flow]
     "TopK": _Reader._rank,
     "ArgMax": _Reader._rank,
 }
+
+
+def _times(power_of_two: float) -> tuple[Stage, ...]:
+    factor = np.float32(power_of_two)
+    return () if factor == 1 else (lambda x: x * factor,)
 
 
 def _window(kernel: tuple[int, ...], attributes: Mapping[str, Any]) -> Window:
