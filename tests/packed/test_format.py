@@ -89,7 +89,7 @@ def test_header_and_limits():
     for key, value in container._HEADER.items():
         assert f"`{value}`" in keys[key]
     limits = section("Limits", 2)
-    for limit in (container.MAX_GRAPH, edges.MAX_ELEMENTS, graph.MAX_TOTAL, weights.MAX_COMPRESSED):
+    for limit in (container.MAX_GRAPH, edges.MAX_ELEMENTS, graph.MAX_TOTAL, graph.MAX_WORK, weights.MAX_COMPRESSED):
         assert f"2^{limit.bit_length() - 1} |" in limits
     assert f"{graph.MAX_NODES:,} |" in limits
     assert f"| {graph.MAX_NAME} |" in limits

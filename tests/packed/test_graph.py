@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from signbit.packed import Bits, Graph, GraphError, Image, ImagePreparation, Int, Real
+from signbit.packed import Bits, Graph, GraphError, Image, ImagePreparation, Int, Real, Window
 from signbit.packed import nodes as n
 from signbit.packed.graph import MAX_NODES
 from signbit.packed.weights import Gaps
@@ -57,6 +57,20 @@ BAD = {
             "output": "0",
         },
         "the edges of one sample hold more than",
+    ),
+    "days of work": (
+        {
+            "inputs": {"input": Real((1, 2**12, 2**12))},
+            "nodes": (
+                n.Pool(
+                    name="p",
+                    inputs=("input",),
+                    window=Window(kernel=(2**12, 2**12), padding=(2**11, 2**11, 2**11, 2**11)),
+                ),
+            ),
+            "output": "p",
+        },
+        "one sample takes more than 1099511627776 additions",
     ),
     "coded weights": (wide(5), "335544320 coded weights are more than 268435456"),
     "sum over int32": (

@@ -7,13 +7,15 @@ from math import prod
 
 from signbit.packed.edges import Edge, GraphError, Image, check_edge
 from signbit.packed.image import ImagePreparation
-from signbit.packed.nodes import BinaryConv, BinaryLinear, Node
+from signbit.packed.nodes import BinaryConv, BinaryLinear, Conv, Linear, Node, Pool, WindowSum
 from signbit.packed.schema import tensor_fields
 from signbit.packed.weights import MAX_COMPRESSED, Dense
 
 MAX_NODES = 10_000
 MAX_TOTAL = 2**30
 MAX_NAME = 256
+MAX_WORK = 2**40
+"""Most additions for one sample, some fifty times a large ImageNet network: a small file must not ask for days."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,8 @@ class Graph:
             raise GraphError(f"the edges of one sample hold more than {MAX_TOTAL} values")
         if (coded := sum(_coded_weights(node, edges) for node in self.nodes)) > MAX_COMPRESSED:
             raise GraphError(f"{coded} coded weights are more than {MAX_COMPRESSED}")
+        if sum(prod(edges[node.name].shape) * _terms(node, edges[node.inputs[0]]) for node in self.nodes) > MAX_WORK:
+            raise GraphError(f"one sample takes more than {MAX_WORK} additions")
         if self.output not in edges:
             raise GraphError(f"output {self.output!r} is not a node")
         if self.image is not None and list(self.inputs.values()) != [Image(self.image.shape)]:
@@ -96,6 +100,20 @@ def _check_dtypes(holder: object) -> None:
         given = getattr(array, "dtype", type(array).__name__)
         if array is not None and str(given) not in allowed:
             raise GraphError(f"{name} is {given}, expected {' or '.join(allowed)}")
+
+
+def _terms(node: Node, x: Edge) -> int:
+    """How many values of the input make one value of the output."""
+    match node:
+        case BinaryConv() | BinaryLinear():
+            return node.depth(x)
+        case Conv() | Linear():
+            return prod(node.weight.shape[1:])
+        case Pool():
+            return node.window.taps
+        case WindowSum():
+            return x.shape[0] // node.groups * (1 if node.window is None else node.window.taps)
+    return len(node.inputs)
 
 
 def _coded_weights(node: Node, edges: Mapping[str, Edge]) -> int:
