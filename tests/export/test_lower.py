@@ -352,6 +352,20 @@ def test_int8_stem_is_near_and_exact_in_its_integers():
     assert np.abs(got - expected).max() < 0.02 * np.abs(expected).max()
 
 
+def test_int8_stem_in_front_of_a_sign_is_a_threshold_per_border_class():
+    """Held to the same arithmetic in float64; sums on the very edge may round to the other side in torch's float32."""
+    layers = [nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.MaxPool2d(2), binary.BinaryConv2d(16, 4, 1)]
+    graph = to_graph(scramble(nn.Sequential(*layers)), image=IMAGE, stem="int8")
+    assert ops(graph) == ["Conv", "Threshold", "Pool", "BinaryConv"]
+    real = to_graph(scramble(nn.Sequential(*layers[:2])), image=IMAGE, stem="int8")
+    batch = pixels(IMAGE, 64)
+    values = dict(reference.trace(graph, batch))
+    expected = reference.run(real, batch)
+    differ = (expected >= 0) != (values[graph.nodes[1].name] > 0)
+    assert {-1, 1} == set(graph.nodes[1].direction.tolist())
+    assert np.abs(expected[differ]).max(initial=0) < 1e-5
+
+
 def test_int8_stem_of_a_mean_image_is_its_bias():
     image = type(IMAGE)(height=10, width=9, mean=(0.2, 0.4, 0.6), std=IMAGE.std)
     model = scramble(nn.Sequential(nn.Conv2d(3, 8, 5, 1, 2)))

@@ -10,8 +10,8 @@ from torch import Tensor
 from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
-from signbit.export.rules import linear_step, lowers_function, vector
-from signbit.export.steps import Activation, Unsqueeze
+from signbit.export.rules import lowers_function, vector
+from signbit.export.steps import Activation, Scaling, Unsqueeze
 from signbit.packed import nodes as n
 
 Constant = float | Tensor
@@ -79,7 +79,7 @@ def _scaled(x: Value, path: str, *, factor: Constant = 1.0, added: Constant = 0.
                 f"{path}: a constant of shape {tuple(constant.shape)} beside {x.shape} is not one per channel, so it "
                 "has no packed form"
             )
-    return x.then(linear_step(path, vector(factor, channels), vector(added, channels)))
+    return x.then(Scaling.linear(path, vector(factor, channels), vector(added, channels)))
 
 
 def _per_channel(constant: Tensor, x: Value) -> bool:

@@ -9,12 +9,12 @@ from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.integer import integer_input
 from signbit.export.real import lower_conv, lower_linear
-from signbit.export.rules import linear_step, lowers, pair, per_channel, vector
-from signbit.export.steps import Scaling
+from signbit.export.rules import lowers, pair, vector
+from signbit.export.steps import Scaling, per_channel
 from signbit.export.weights import encode
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
-from signbit.packed.edges import Bits
+from signbit.packed.edges import Bits, integer_range
 from signbit.packed.window import Window
 
 Layer = binary.BinaryConv2d | binary.BinaryLinear
@@ -97,10 +97,11 @@ def _operand(context: Context, path: str, module: Layer, x: Value, *, zero_padde
 def _sums(context: Context, name: str, x: Value, step: float, *, every_second: bool) -> Value:
     """The layer's product as torch has it: integer sums times `step`."""
     if every_second and isinstance(context.builder.edges[x.source], Bits):
-        context.builder.spacing[name] = 2
+        low, high = integer_range(context.builder.edges[name])
+        context.builder.sums[name] = range(low, high + 1, 2)
     value = context.builder.value(name)
     channels = value.shape[0]
-    return value if step == 1 else value.then(linear_step(name, np.full(channels, step), np.zeros(channels)))
+    return value if step == 1 else value.then(Scaling.linear(name, np.full(channels, step), np.zeros(channels)))
 
 
 def _rescaled(value: Value, module: Layer, path: str) -> Value:

@@ -49,7 +49,7 @@ class Builder:
     Attributes:
         nodes: in order of execution.
         edges: edge of the input and of every node.
-        spacing: distance of neighbouring attainable integers, for nodes where it is not 1.
+        sums: attainable integers of nodes, where they are fewer than the edge's range.
         shared: chains of steps that several consumers read, so that a real result is emitted there.
         signs: bits of chains of steps whose sign was taken already.
     """
@@ -59,7 +59,7 @@ class Builder:
     def __init__(self, image: ImagePreparation) -> None:
         self.nodes: list[n.Node] = []
         self.edges: dict[str, Edge] = {self.INPUT: Image(image.shape)}
-        self.spacing: dict[str, int] = {}
+        self.sums: dict[str, range] = {}
         self.shared: set[tuple[str, tuple[Step, ...]]] = set()
         self.signs: dict[tuple[str, tuple[Step, ...]], Value] = {}
         self._emitted: dict[tuple[Any, ...], str] = {}
@@ -122,6 +122,12 @@ class Builder:
         if key not in self._emitted:
             self._emitted[key] = self.add(op, path, *inputs, **fields)
         return self._emitted[key]
+
+    def same_sums(self, name: str, source: str) -> str:
+        """Notes that `name`, which it returns, holds integers of `source`."""
+        if source in self.sums:
+            self.sums[name] = self.sums[source]
+        return name
 
     def value(self, source: str, *steps: Step) -> Value:
         """The output of `source`, after steps that keep its shape."""

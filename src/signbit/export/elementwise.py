@@ -12,8 +12,8 @@ from signbit import nn as binary
 from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
-from signbit.export.rules import lowers, lowers_function, per_channel, vector
-from signbit.export.steps import Activation, Function, Scaling
+from signbit.export.rules import lowers, lowers_function, vector
+from signbit.export.steps import Activation, Function, Scaling, per_channel
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 

@@ -8,7 +8,8 @@ from signbit.export.builder import Builder, Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.integer import reads_pixels, symmetric
-from signbit.export.rules import linear_step, lowers, pair, vector
+from signbit.export.rules import lowers, pair, vector
+from signbit.export.steps import Scaling
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 from signbit.packed.edges import Bits
@@ -82,10 +83,13 @@ def _conv_on_pixels(
     reads = group[:, None] * per_group + np.arange(per_group)
     codes, steps = symmetric(weight.detach().double() / torch.from_numpy(255 * std[reads])[:, :, None, None])
     name = context.builder.add(n.Conv, path, Builder.INPUT, window=window, groups=groups, weight=codes)
+    flat = codes.reshape(filters, -1).astype(np.int64) * 255
+    low, high = np.minimum(flat, 0).sum(axis=1).min(), np.maximum(flat, 0).sum(axis=1).max()
+    context.builder.sums[name] = range(int(low), int(high) + 1)
     taps = (codes * mean[reads][:, :, None, None]).sum(axis=1) * -255 * steps[:, None, None]
     border, valid = border_classes(window, context.image.shape)
     offset = np.einsum("fyx,byx->fb", taps, valid) + vector(bias, filters)[:, None]
-    step = linear_step(f"{path}.rescale", steps, *((offset[:, 0],) if len(valid) == 1 else (offset, border)))
+    step = Scaling.linear(f"{path}.rescale", steps, *((offset[:, 0],) if len(valid) == 1 else (offset, border)))
     return context.builder.value(name, step)
 
 
@@ -118,4 +122,4 @@ def _eight_bits(context: Context, path: str, x: Value) -> tuple[str, float]:
 
 
 def _dequantised(context: Context, name: str, path: str, steps: Array, bias: Tensor | None) -> Value:
-    return context.builder.value(name, linear_step(f"{path}.rescale", steps, vector(bias, len(steps))))
+    return context.builder.value(name, Scaling.linear(f"{path}.rescale", steps, vector(bias, len(steps))))

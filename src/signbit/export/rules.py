@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from signbit.export.steps import Scaling
 from signbit.packed.bits import Array
 
 Rule = Callable[..., Any]
@@ -48,23 +47,6 @@ def vector(value: Tensor | float | None, channels: int, default: float = 0.0) ->
     return np.array(np.broadcast_to(numbers, channels))
 
 
-def per_channel(value: Tensor, x: Tensor) -> Tensor:
-    """A parameter (C,) beside x (N, C, ...)."""
-    return value.view(-1, *(1,) * (x.dim() - 2))
-
-
 def pair(size: Any) -> tuple[int, int]:
     """Torch's int-or-pair as a pair."""
     return (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
-
-
-def linear_step(path: str, scale: Array, offset: Array, border: Array | None = None) -> Scaling:
-    """Scale · x + offset, float64 vectors (C,), as a step that evaluates in float32."""
-    factor, added = torch.from_numpy(scale).float(), torch.from_numpy(offset).float()
-    return Scaling(
-        path=path,
-        function=lambda x: x * per_channel(factor, x) + per_channel(added, x),
-        scale=scale,
-        offset=offset,
-        border=border,
-    )

@@ -22,6 +22,11 @@ from signbit.packed.window import Window
 Function = Callable[[Tensor], Tensor]
 
 
+def per_channel(value: Tensor, x: Tensor) -> Tensor:
+    """A parameter (C,) beside x (N, C, ...)."""
+    return value.view(-1, *(1,) * (x.dim() - 2))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Step(ABC):
     """Something done to a value, at `path` in the model."""
@@ -49,6 +54,20 @@ class Scaling(Step):
     scale: Array
     offset: Array
     border: Array | None = None
+
+    @classmethod
+    def linear(cls, path: str, scale: Array, offset: Array, border: Array | None = None) -> "Scaling":
+        """A step that no module stands for; it evaluates in float32."""
+        factor, added = torch.from_numpy(scale).float(), torch.from_numpy(offset).float()
+
+        def function(x: Tensor) -> Tensor:
+            return x * per_channel(factor, x) + per_channel(added, x)
+
+        return cls(path=path, function=function, scale=scale, offset=offset, border=border)
+
+    def of_class(self, border_class: int) -> "Scaling":
+        """This step where the border has one class."""
+        return Scaling.linear(self.path, self.scale, self.offset[:, border_class])
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The module's own result."""
@@ -127,8 +146,7 @@ class MaxPool(Step):
     def emit(self, builder: Builder, source: str) -> str:
         """A Pool on any kind of edge."""
         name = builder.once((source, self), n.Pool, self.path, source, window=self.window, mode="max")
-        builder.spacing[name] = builder.spacing.get(source, 1)
-        return name
+        return builder.same_sums(name, source)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -144,8 +162,7 @@ class Flatten(Step):
     def emit(self, builder: Builder, source: str) -> str:
         """A Flatten on any kind of edge."""
         name = builder.once((source, self), n.Flatten, self.path, source)
-        builder.spacing[name] = builder.spacing.get(source, 1)
-        return name
+        return builder.same_sums(name, source)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
