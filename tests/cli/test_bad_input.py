@@ -107,6 +107,7 @@ TRAINING = {
     "train mnist-mlp --data.root not_a_run --epochs 1": "not_a_run",
     "demo --data missing": "--data 'missing' is not a folder",
     "demo --data not_a_run --epochs 1": "not_a_run",
+    "demo --seconds 0": "--seconds",
     "demo --epochs 0": "--epochs must be at least 1",
 }
 

@@ -107,7 +107,7 @@ def test_models_and_recipes_are_listed(call):
 
 
 def test_demo_of_one_epoch(tmp_path, call):
-    found = call("demo", "--run", tmp_path / "demo", "--epochs", 1)
+    found = call("demo", "--run", tmp_path / "demo", "--epochs", 1, "--seconds", 0.02)
     assert found["accuracy"]["trained"] == found["accuracy"]["packed"]
     assert found["verification"]["passed"]
     assert {(entry["batch"], entry["engine"]) for entry in found["latency"]["calls"]} == {

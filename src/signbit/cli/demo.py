@@ -111,6 +111,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="folder with MNIST-like idx files; default: scikit-learn's digits")
     parser.add_argument("--run", help="directory to make; default: the next free one of runs/demo, runs/demo-2, ...")
     parser.add_argument("--epochs", type=int, help="passes over the training images; default: the recipe's")
+    parser.add_argument("--seconds", type=float, default=0.5, help="how long to time each contender")
 
 
 def run(options: argparse.Namespace) -> Output:
@@ -119,19 +120,22 @@ def run(options: argparse.Namespace) -> Output:
         require(name, "the demo")
     from signbit.cli.train import free_run
 
+    if not 0 < options.seconds < 3600:
+        raise UserError(f"--seconds must lie within 0..3600, got {options.seconds:g}")
     target = free_run("demo") if options.run is None else Path(options.run)
-    found = demo(target, data=options.data, epochs=options.epochs)
+    found = demo(target, data=options.data, epochs=options.epochs, seconds=options.seconds)
     right = found.verification.passed and found.trained == found.packed
     return Output(found.text(), found.dict(), code=0 if right else 1)
 
 
-def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None = None) -> Demo:
+def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None = None, seconds: float = 0.5) -> Demo:
     """Trains, packs, verifies and times.
 
     Args:
         run: directory to make.
         data: folder with MNIST-like idx files; None takes scikit-learn's digits.
         epochs: passes over the training images; None takes the recipe's.
+        seconds: how long to time each contender at each batch size.
     """
     from signbit import export, training
     from signbit.cli import bench
@@ -158,7 +162,7 @@ def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None 
         packed=right,
         sizes=report.inspect(graph),
         verification=verification,
-        bench=bench.bench(graph, batches=BATCHES, against=bench.PEERS, seconds=0.5),
+        bench=bench.bench(graph, batches=BATCHES, against=bench.PEERS, seconds=seconds),
         seconds=result.seconds,
     )
 
