@@ -16,6 +16,7 @@ _BASE = Recipe(
     real=REAL_ADAM,
     epochs=30,
     batch_size=50,
+    threads=1,  # layers of a few kilobytes: a second thread costs more than it brings
 )
 
 DIGITS = (_BASE, replace(_BASE, optim=bop(lr=1e-3, threshold=1e-7)), replace(_BASE, optim=adam(lr=1e-2)))
