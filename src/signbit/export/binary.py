@@ -10,7 +10,7 @@ from signbit.export.error import ExportError
 from signbit.export.integer import integer_input
 from signbit.export.real import lower_conv, lower_linear
 from signbit.export.rules import lowers, pair, vector
-from signbit.export.steps import Scaling, per_channel
+from signbit.export.steps import Scaling
 from signbit.export.weights import encode
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
@@ -27,14 +27,7 @@ def _sign(context: Context, path: str, module: binary.Sign, x: Value) -> Value:
 
 @lowers(binary.RSign)
 def _rsign(context: Context, path: str, module: binary.RSign, x: Value) -> Value:
-    shift = module.shift
-    step = Scaling(
-        path=path,
-        function=lambda t: t + per_channel(shift, t),
-        scale=np.ones(len(shift)),
-        offset=vector(shift, len(shift)),
-    )
-    return context.sign(x.then(step), module.quantizer, path)
+    return context.sign(x.then(Scaling.shift(path, module.shift)), module.quantizer, path)
 
 
 @lowers(binary.BinaryConv2d)

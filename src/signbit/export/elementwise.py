@@ -13,7 +13,7 @@ from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.rules import lowers, lowers_function, vector
-from signbit.export.steps import Activation, Function, Scaling, per_channel
+from signbit.export.steps import Activation, Function, Scaling
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 
@@ -139,17 +139,10 @@ def _clamp(context: Context, path: str, x: Value, min: float | None = None, max:
 
 @lowers(binary.RPReLU)
 def _rprelu(context: Context, path: str, module: binary.RPReLU, x: Value) -> Value:
-    inner, slope, outer = module.shift_in, module.slope, module.shift_out
-    moved = x.then(_shift(f"{path}.shift_in", inner))
+    slope = module.slope
+    moved = x.then(Scaling.shift(f"{path}.shift_in", module.shift_in))
     bent = moved.then(prelu(path, lambda t: F.prelu(t, slope), vector(slope, x.shape[0])))
-    return bent.then(_shift(f"{path}.shift_out", outer))
-
-
-def _shift(path: str, shift: Tensor) -> Scaling:
-    """X + shift, in torch's single rounding."""
-    channels = len(shift)
-    offset = vector(shift, channels)
-    return Scaling(path=path, function=lambda t: t + per_channel(shift, t), scale=np.ones(channels), offset=offset)
+    return bent.then(Scaling.shift(f"{path}.shift_out", module.shift_out))
 
 
 @lowers(binary.TwoSlopePReLU)

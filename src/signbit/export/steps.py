@@ -65,6 +65,15 @@ class Scaling(Step):
 
         return cls(path=path, function=function, scale=scale, offset=offset, border=border)
 
+    @classmethod
+    def shift(cls, path: str, value: Tensor) -> "Scaling":
+        """X + value, per channel, in torch's single rounding."""
+
+        def function(x: Tensor) -> Tensor:
+            return x + per_channel(value, x)
+
+        return cls(path=path, function=function, scale=np.ones(len(value)), offset=value.double().numpy())
+
     def of_class(self, border_class: int) -> "Scaling":
         """This step where the border has one class."""
         return Scaling.linear(self.path, self.scale, self.offset[:, border_class])

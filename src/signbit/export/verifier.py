@@ -9,8 +9,8 @@ Four questions, each with its own answer:
 3. *Network*: the whole, end to end. Without float sums the outputs must be equal; with them a sign whose real value
    lies within the stated bound of 0 (a tie) may differ and is amplified by the layers behind, so what counts is the
    agreement of the top class.
-4. *Torch*, if a model is given: its outputs against the reference's, likewise; int8 in the place of real weights promises
-   nothing here.
+4. *Torch*, if a model is given: its outputs against the reference's, likewise. Where int8 replaced real weights the
+   difference is reported, and nothing promised.
 """
 
 from collections.abc import Callable, Iterator, Mapping
