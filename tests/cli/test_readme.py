@@ -32,8 +32,8 @@ def test_programs_run(program, tmp_path):
 
 
 def test_every_command_shown_exists():
-    blocks = "".join(re.findall(r"```\n(.*?)```", README + CLI, re.DOTALL))
-    commands = re.findall(r"(?:^|\$ |&& )signbit ([a-z]+)", blocks, re.MULTILINE)
+    commands = re.findall(r"^\$ signbit ([a-z]+)", README, re.MULTILINE)
+    commands += re.findall(r"^signbit ([a-z]+)", CLI, re.MULTILINE)
     assert len(commands) > 10
     assert set(commands) <= set(VERBS)
 

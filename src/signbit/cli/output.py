@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Output:
@@ -32,15 +30,14 @@ def _plain(value: Any) -> Any:
     match value:
         case Mapping():
             return {str(key): _plain(item) for key, item in value.items()}
-        case np.ndarray() | np.generic():
-            return _plain(value.tolist())
         case float():
             return value if math.isfinite(value) else None
         case str() | int() | None:
             return value
         case Sequence():
             return [_plain(item) for item in value]
-    return str(value)
+    # Arrays and their scalars, without importing numpy here: most help texts need none of it.
+    return _plain(value.tolist()) if hasattr(value, "tolist") else str(value)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
