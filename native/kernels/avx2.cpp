@@ -34,10 +34,10 @@ struct Bits {
   static constexpr size_t kFull = 31;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum different) { return start - 2 * different; }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m256i different[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] = _mm256_setzero_si256();
     for (size_t first = 0; first < depth; first += kFull) {
@@ -58,9 +58,13 @@ struct Bits {
           _mm256_add_epi64(different[r][b], _mm256_sad_epu8(bytes[r][b], _mm256_setzero_si256()));
     }
     const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m256i low = _mm256_permutevar8x32_epi32(different[r][b], even);
-      _mm_store_si128((__m128i*)(sums + (r * B + b) * kColumns), _mm256_castsi256_si128(low));
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m128i first = _mm_loadu_si128((const __m128i*)(start + b * kColumns));
+      SB_UNROLL for (int r = 0; r < R; ++r) {
+        const __m128i count = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(different[r][b], even));
+        const __m128i sum = _mm_sub_epi32(first, _mm_add_epi32(count, count));
+        _mm_storeu_si128((__m128i*)(out + r * out_stride + b * kColumns), sum);
+      }
     }
   }
 };
@@ -73,7 +77,6 @@ struct Bytes {
   static constexpr size_t kColumns = 8;
   static constexpr int kRows = 4, kBlocks = 2;
   static size_t elements(size_t depth) { return (depth + 3) / 4 * 4; }
-  static Sum finish(Sum start, Sum sum) { return wrapping_add(start, sum); }
 
   static void pack_block(const Weight* weight, size_t count, size_t depth, Packed* packed) {
     for (size_t column = 0; column < count; ++column)
@@ -82,7 +85,8 @@ struct Bytes {
   }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m256i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_si256();
     const __m256i low_byte = _mm256_set1_epi16(0xff);
@@ -101,8 +105,11 @@ struct Bytes {
         }
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm256_store_si256((__m256i*)(sums + (r * B + b) * kColumns), sum[r][b]);
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m256i first = _mm256_loadu_si256((const __m256i*)(start + b * kColumns));
+      SB_UNROLL for (int r = 0; r < R; ++r) _mm256_storeu_si256(
+          (__m256i*)(out + r * out_stride + b * kColumns), _mm256_add_epi32(first, sum[r][b]));
+    }
   }
 };
 
@@ -114,10 +121,10 @@ struct Ints {
   static constexpr int kRows = 4, kBlocks = 2;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum sum) { return wrapping_add(start, sum); }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m256i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_si256();
     for (size_t k = 0; k < depth; ++k) {
@@ -130,8 +137,11 @@ struct Ints {
             _mm256_add_epi32(sum[r][b], _mm256_mullo_epi32(value, weights[b]));
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm256_store_si256((__m256i*)(sums + (r * B + b) * kColumns), sum[r][b]);
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m256i first = _mm256_loadu_si256((const __m256i*)(start + b * kColumns));
+      SB_UNROLL for (int r = 0; r < R; ++r) _mm256_storeu_si256(
+          (__m256i*)(out + r * out_stride + b * kColumns), _mm256_add_epi32(first, sum[r][b]));
+    }
   }
 };
 
@@ -143,10 +153,10 @@ struct Floats {
   static constexpr int kRows = 6, kBlocks = 2;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum sum) { return start + sum; }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m256 sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_ps();
     for (size_t k = 0; k < depth; ++k) {
@@ -157,8 +167,11 @@ struct Floats {
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_fmadd_ps(value, weights[b], sum[r][b]);
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm256_store_ps(sums + (r * B + b) * kColumns, sum[r][b]);
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m256 first = _mm256_loadu_ps(start + b * kColumns);
+      SB_UNROLL for (int r = 0; r < R; ++r)
+          _mm256_storeu_ps(out + r * out_stride + b * kColumns, _mm256_add_ps(first, sum[r][b]));
+    }
   }
 };
 

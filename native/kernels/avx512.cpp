@@ -33,10 +33,10 @@ struct Bits {
   static constexpr int kRows = 4, kBlocks = 4;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum different) { return start - 2 * different; }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m512i different[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] = _mm512_setzero_si512();
     for (size_t k = 0; k < depth; ++k) {
@@ -48,8 +48,14 @@ struct Bits {
             different[r][b], _mm512_popcnt_epi64(_mm512_xor_si512(word, weights[b])));
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm256_store_si256((__m256i*)(sums + (r * B + b) * kColumns), _mm512_cvtepi64_epi32(different[r][b]));
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m256i first = _mm256_loadu_si256((const __m256i*)(start + b * kColumns));
+      SB_UNROLL for (int r = 0; r < R; ++r) {
+        const __m256i count = _mm512_cvtepi64_epi32(different[r][b]);
+        const __m256i sum = _mm256_sub_epi32(first, _mm256_add_epi32(count, count));
+        _mm256_storeu_si256((__m256i*)(out + r * out_stride + b * kColumns), sum);
+      }
+    }
   }
 };
 
@@ -61,7 +67,6 @@ struct Bytes {
   static constexpr size_t kColumns = 16;
   static constexpr int kRows = 4, kBlocks = 4;
   static size_t elements(size_t depth) { return (depth + 3) / 4 * 4; }
-  static Sum finish(Sum start, Sum sum) { return wrapping_add(start, sum); }
 
   static void pack_block(const Weight* weight, size_t count, size_t depth, Packed* packed) {
     for (size_t column = 0; column < count; ++column)
@@ -69,7 +74,8 @@ struct Bytes {
   }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m512i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_setzero_si512();
     for (size_t k = 0; k < depth; k += 4) {
@@ -82,8 +88,11 @@ struct Bytes {
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = dot_bytes(sum[r][b], bytes, weights[b]);
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm512_store_si512(sums + (r * B + b) * kColumns, sum[r][b]);
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m512i first = _mm512_loadu_si512(start + b * kColumns);
+      SB_UNROLL for (int r = 0; r < R; ++r)
+          _mm512_storeu_si512(out + r * out_stride + b * kColumns, _mm512_add_epi32(first, sum[r][b]));
+    }
   }
 };
 
@@ -95,10 +104,10 @@ struct Ints {
   static constexpr int kRows = 4, kBlocks = 4;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum sum) { return wrapping_add(start, sum); }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m512i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_setzero_si512();
     for (size_t k = 0; k < depth; ++k) {
@@ -110,8 +119,11 @@ struct Ints {
             _mm512_add_epi32(sum[r][b], _mm512_mullo_epi32(value, weights[b]));
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm512_store_si512(sums + (r * B + b) * kColumns, sum[r][b]);
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m512i first = _mm512_loadu_si512(start + b * kColumns);
+      SB_UNROLL for (int r = 0; r < R; ++r)
+          _mm512_storeu_si512(out + r * out_stride + b * kColumns, _mm512_add_epi32(first, sum[r][b]));
+    }
   }
 };
 
@@ -123,10 +135,10 @@ struct Floats {
   static constexpr int kRows = 6, kBlocks = 4;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum sum) { return start + sum; }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     __m512 sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_setzero_ps();
     for (size_t k = 0; k < depth; ++k) {
@@ -137,8 +149,11 @@ struct Floats {
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_fmadd_ps(value, weights[b], sum[r][b]);
       }
     }
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b)
-        _mm512_store_ps(sums + (r * B + b) * kColumns, sum[r][b]);
+    SB_UNROLL for (int b = 0; b < B; ++b) {
+      const __m512 first = _mm512_loadu_ps(start + b * kColumns);
+      SB_UNROLL for (int r = 0; r < R; ++r)
+          _mm512_storeu_ps(out + r * out_stride + b * kColumns, _mm512_add_ps(first, sum[r][b]));
+    }
   }
 };
 

@@ -3,10 +3,9 @@
 // A `Unit` says how one kind of product is done:
 //   Row, Packed, Sum    element types of activations, packed weights and results
 //   kColumns            filters in a packed block; kRows x kBlocks: the register tile
-//   kSign               +1, or -2 for popcounts
 //   elements(depth)     packed elements per column
 //   pack_block(...)     canonical weights of up to kColumns filters to one zeroed block
-//   tile<R, B>(...)     sums of R rows with B blocks, to sums[R][B * kColumns]
+//   tile<R, B>(...)     R rows with B blocks: out[r][f] = start[f] + sum, all filters of the blocks being there
 
 template <class Unit>
 size_t packed_bytes(size_t filters, size_t depth) {
@@ -30,22 +29,21 @@ template <class Unit, int R, int B>
 void run_tile(const GemmCall& call, size_t row, size_t block) {
   using Sum = typename Unit::Sum;
   constexpr size_t kWidth = B * Unit::kColumns;
-  alignas(64) Sum sums[R][kWidth];
   const size_t block_elements = Unit::kColumns * Unit::elements(call.depth);
   const char* rows = static_cast<const char*>(call.rows) + row * call.row_stride;
   const auto* packed = static_cast<const typename Unit::Packed*>(call.packed) + block * block_elements;
-  Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, &sums[0][0]);
-  const size_t first = block * Unit::kColumns;
-  const size_t left = call.filters - first;
+  const size_t first = block * Unit::kColumns, left = call.filters - first;
   const Sum* start = static_cast<const Sum*>(call.start) + first;
-  for (int r = 0; r < R; ++r) {
-    Sum* out = static_cast<Sum*>(call.out) + (row + r) * call.out_stride + first;
-    if (left >= kWidth) {
-      for (size_t i = 0; i < kWidth; ++i) out[i] = Unit::finish(start[i], sums[r][i]);
-    } else {
-      for (size_t i = 0; i < left; ++i) out[i] = Unit::finish(start[i], sums[r][i]);
-    }
+  Sum* out = static_cast<Sum*>(call.out) + row * call.out_stride + first;
+  if (left >= kWidth) {
+    Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, start, out, call.out_stride);
+    return;
   }
+  Sum some_start[kWidth] = {}, some_out[R * kWidth];
+  for (size_t i = 0; i < left; ++i) some_start[i] = start[i];
+  Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, some_start, some_out, kWidth);
+  for (int r = 0; r < R; ++r)
+    for (size_t i = 0; i < left; ++i) out[r * call.out_stride + i] = some_out[r * kWidth + i];
 }
 
 template <class Unit, int B>

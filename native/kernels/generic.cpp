@@ -22,10 +22,10 @@ struct Bits {
   static constexpr int kRows = 2, kBlocks = 1;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum different) { return start - 2 * different; }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     uint64_t different[R][B * kColumns] = {};
     for (size_t k = 0; k < depth; ++k)
       for (int r = 0; r < R; ++r) {
@@ -34,7 +34,7 @@ struct Bits {
           different[r][c] += popcount(word ^ packed[c / kColumns * block + k * kColumns + c % kColumns]);
       }
     for (int r = 0; r < R; ++r)
-      for (size_t c = 0; c < B * kColumns; ++c) sums[r * B * kColumns + c] = (Sum)different[r][c];
+      for (size_t c = 0; c < B * kColumns; ++c) out[r * out_stride + c] = start[c] - 2 * (Sum)different[r][c];
   }
 };
 
@@ -48,10 +48,10 @@ struct Plain {
   static constexpr int kRows = 4, kBlocks = 1;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-  static Sum finish(Sum start, Sum sum) { return (Sum)((Total)start + (Total)sum); }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, Sum* sums) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
+                   Sum* out, size_t out_stride) {
     Total total[R][B * kColumns] = {};
     for (size_t k = 0; k < depth; ++k)
       for (int r = 0; r < R; ++r) {
@@ -60,7 +60,7 @@ struct Plain {
           total[r][c] += (Total)value * (Total)packed[c / kColumns * block + k * kColumns + c % kColumns];
       }
     for (int r = 0; r < R; ++r)
-      for (size_t c = 0; c < B * kColumns; ++c) sums[r * B * kColumns + c] = (Sum)total[r][c];
+      for (size_t c = 0; c < B * kColumns; ++c) out[r * out_stride + c] = (Sum)((Total)start[c] + total[r][c]);
   }
 };
 

@@ -30,14 +30,46 @@ bool patches_are_rows(const ConvolutionShape& shape) {
   return whole && !spare && w.dilation_y == 1 && w.dilation_x == 1;
 }
 
-// First input row or column under the window at `index`, and whether tap `k` falls inside 0..size-1.
-std::ptrdiff_t origin(std::size_t index, std::size_t stride, std::size_t padding) {
-  return static_cast<std::ptrdiff_t>(index * stride) - static_cast<std::ptrdiff_t>(padding);
-}
-
 bool inside(std::ptrdiff_t place, std::size_t size) {
   return place >= 0 && place < static_cast<std::ptrdiff_t>(size);
 }
+
+// Walks over output rows: their sample, and the input row and column under the window's first tap.
+class Cursor {
+ public:
+  Cursor(const Window& window, std::size_t row) : window_(window) {
+    const std::size_t positions = window.out_height * window.out_width;
+    sample_ = row / positions;
+    y_ = row % positions / window.out_width;
+    x_ = row % window.out_width;
+  }
+
+  std::size_t sample() const { return sample_; }
+  std::ptrdiff_t y() const { return static_cast<std::ptrdiff_t>(y_ * window_.stride_y) - signed_size(window_.top); }
+  std::ptrdiff_t x() const { return static_cast<std::ptrdiff_t>(x_ * window_.stride_x) - signed_size(window_.left); }
+
+  void advance() {
+    if (++x_ < window_.out_width) return;
+    x_ = 0;
+    if (++y_ < window_.out_height) return;
+    y_ = 0;
+    ++sample_;
+  }
+
+ private:
+  static std::ptrdiff_t signed_size(std::size_t size) { return static_cast<std::ptrdiff_t>(size); }
+
+  const Window& window_;
+  std::size_t sample_, y_, x_;
+};
+
+// Copies whole blocks and so up to 31 bytes too many: what lies behind a patch is written after it, and every buffer
+// has slack at its end.
+void copy_run(std::byte* to, const std::byte* from, std::size_t bytes) {
+  constexpr std::size_t kBlock = 32;
+  for (std::size_t i = 0; i < bytes; i += kBlock) std::memcpy(to + i, from + i, kBlock);
+}
+static_assert(kSlack >= 32);
 
 }  // namespace
 
@@ -150,15 +182,18 @@ const char* Convolution::kernel() const {
   return "float32";
 }
 
+std::size_t Convolution::patches_bytes(std::size_t rows) const {
+  return rows_are_patches_ ? 0 : rows * patch_stride_ + kSlack;
+}
+
 std::size_t Convolution::scratch(std::size_t rows) const {
-  const std::size_t patches = rows_are_patches_ ? 0 : rows * patch_stride_;
   const bool two = shape_.storage == Storage::kBits && shape_.in.planes == 2;
-  return round_up(patches, kAlignment) + (two ? rows * shape_.filters * sizeof(std::int32_t) : 0) + kSlack;
+  return patches_bytes(rows) + (two ? rows * shape_.filters * sizeof(std::int32_t) : 0);
 }
 
 void Convolution::run(const Call& call) const noexcept {
   const bool two = shape_.storage == Storage::kBits && shape_.in.planes == 2;
-  std::byte* low = call.scratch + (rows_are_patches_ ? 0 : call.rows * patch_stride_);
+  std::byte* low = call.scratch + patches_bytes(call.rows);
   for (std::size_t g = 0; g < shape_.groups; ++g) {
     multiply(call, g, 0, call.output);
     if (two) multiply(call, g, 1, low);
@@ -201,21 +236,22 @@ const std::byte* Convolution::gather(const Call& call, std::size_t group, int pl
     const std::size_t skipped = by_rows(0) ? 0 : call.first * shape_.window.taps() * row_bytes(shape_.in, shape_.storage);
     return call.inputs[0] + skipped + plane * words_for(shape_.in.channels) * sizeof(Word);
   }
+  const std::size_t count = shape_.group_channels(), skip = group * count, row = shape_.in.channels;
   switch (shape_.storage) {
     case Storage::kBits:
       gather_bits(call, group, plane);
       break;
     case Storage::kBytes:
-      gather_elements<std::uint8_t>(call, group, 0);
+      gather_elements<std::uint8_t>(call, count, skip, row, 0);
       break;
     case Storage::kSigned:
-      gather_elements<std::uint8_t>(call, group, kSignedBias);
+      gather_elements<std::uint8_t>(call, count, skip, row, kSignedBias);
       break;
     case Storage::kInts:
-      gather_elements<std::int32_t>(call, group, shape_.pad_value);
+      gather_elements<std::int32_t>(call, count, skip, row, shape_.pad_value);
       break;
     case Storage::kFloats:
-      gather_elements<float>(call, group, static_cast<float>(shape_.pad_value));
+      gather_elements<float>(call, count, skip, row, static_cast<float>(shape_.pad_value));
       break;
   }
   return call.scratch;
@@ -225,63 +261,57 @@ void Convolution::gather_bits(const Call& call, std::size_t group, int plane) co
   const Window& w = shape_.window;
   const std::size_t channels = shape_.group_channels(), words = words_for(shape_.in.channels);
   const std::size_t row_words = shape_.in.planes * words, first_bit = group * channels;
-  const bool whole_words = channels % kWordBits == 0;
   // -1 is a one; in two planes +1 is (0, 1) and -1 is (1, 0).
   const bool fill = shape_.in.planes == 1 ? shape_.pad_value < 0 : shape_.pad_value == (plane == 0 ? -1 : 1);
-  for (std::size_t r = 0; r < call.rows; ++r) {
-    const std::size_t row = call.first + r, sample = row / positions_, position = row % positions_;
-    const Word* map = call.in<Word>(0) + sample * shape_.in.positions() * row_words + plane * words;
-    auto* patch = reinterpret_cast<Word*>(call.scratch + r * patch_stride_);
-    BitWriter writer(patch);
-    const std::ptrdiff_t y0 = origin(position / w.out_width, w.stride_y, w.top);
-    const std::ptrdiff_t x0 = origin(position % w.out_width, w.stride_x, w.left);
+  if (channels % kWordBits == 0) {
+    const Word fill_word = fill ? ~Word{0} : Word{0};
+    return gather_elements<Word>(call, channels / kWordBits, first_bit / kWordBits + plane * words, row_words, fill_word);
+  }
+  Cursor cursor(w, call.first);
+  for (std::size_t r = 0; r < call.rows; ++r, cursor.advance()) {
+    const Word* map = call.in<Word>(0) + cursor.sample() * shape_.in.positions() * row_words + plane * words;
+    BitWriter writer(reinterpret_cast<Word*>(call.scratch + r * patch_stride_));
     for (std::size_t ky = 0; ky < w.kernel_y; ++ky) {
-      const std::ptrdiff_t y = y0 + static_cast<std::ptrdiff_t>(ky * w.dilation_y);
+      const std::ptrdiff_t y = cursor.y() + static_cast<std::ptrdiff_t>(ky * w.dilation_y);
       for (std::size_t kx = 0; kx < w.kernel_x; ++kx) {
-        const std::ptrdiff_t x = x0 + static_cast<std::ptrdiff_t>(kx * w.dilation_x);
-        const bool there = inside(y, shape_.in.height) && inside(x, shape_.in.width);
-        const Word* bits = there ? map + (y * shape_.in.width + x) * row_words : nullptr;
-        if (!whole_words) {
-          there ? writer.copy(bits, first_bit, channels) : writer.fill(fill, channels);
-        } else {
-          const std::size_t count = channels / kWordBits;
-          for (std::size_t i = 0; i < count; ++i)
-            patch[i] = there ? bits[first_bit / kWordBits + i] : fill ? ~Word{0} : Word{0};
-          patch += count;
-        }
+        const std::ptrdiff_t x = cursor.x() + static_cast<std::ptrdiff_t>(kx * w.dilation_x);
+        if (inside(y, shape_.in.height) && inside(x, shape_.in.width))
+          writer.copy(map + (y * shape_.in.width + x) * row_words, first_bit, channels);
+        else
+          writer.fill(fill, channels);
       }
     }
-    if (!whole_words) writer.flush();
+    writer.flush();
   }
 }
 
 template <class T>
-void Convolution::gather_elements(const Call& call, std::size_t group, T fill) const {
+void Convolution::gather_elements(const Call& call, std::size_t count, std::size_t skip, std::size_t row, T fill) const {
   const Window& w = shape_.window;
-  const std::size_t channels = shape_.group_channels(), all = shape_.in.channels;
   // Neighbouring columns lie behind one another when the window takes them all.
-  const bool runs = w.dilation_x == 1 && shape_.groups == 1;
-  for (std::size_t r = 0; r < call.rows; ++r) {
-    const std::size_t row = call.first + r, sample = row / positions_, position = row % positions_;
-    const T* map = call.in<T>(0) + sample * shape_.in.elements() + group * channels;
-    T* patch = reinterpret_cast<T*>(call.scratch + r * patch_stride_);
-    const std::ptrdiff_t y0 = origin(position / w.out_width, w.stride_y, w.top);
-    const std::ptrdiff_t x0 = origin(position % w.out_width, w.stride_x, w.left);
+  const bool runs = w.dilation_x == 1 && count == row;
+  const std::size_t bytes = count * sizeof(T);
+  Cursor cursor(w, call.first);
+  for (std::size_t r = 0; r < call.rows; ++r, cursor.advance()) {
+    const T* map = call.in<T>(0) + cursor.sample() * shape_.in.positions() * row + skip;
+    std::byte* patch = call.scratch + r * patch_stride_;
+    const std::ptrdiff_t x0 = cursor.x();
     const bool whole_row = runs && x0 >= 0 && x0 + w.kernel_x <= shape_.in.width;
     for (std::size_t ky = 0; ky < w.kernel_y; ++ky) {
-      const std::ptrdiff_t y = y0 + static_cast<std::ptrdiff_t>(ky * w.dilation_y);
+      const std::ptrdiff_t y = cursor.y() + static_cast<std::ptrdiff_t>(ky * w.dilation_y);
       const bool row_there = inside(y, shape_.in.height);
       if (whole_row && row_there) {
-        std::memcpy(patch, map + (y * shape_.in.width + x0) * all, w.kernel_x * channels * sizeof(T));
-        patch += w.kernel_x * channels;
+        const T* from = map + (y * shape_.in.width + x0) * row;
+        copy_run(patch, reinterpret_cast<const std::byte*>(from), w.kernel_x * bytes);
+        patch += w.kernel_x * bytes;
         continue;
       }
-      for (std::size_t kx = 0; kx < w.kernel_x; ++kx, patch += channels) {
+      for (std::size_t kx = 0; kx < w.kernel_x; ++kx, patch += bytes) {
         const std::ptrdiff_t x = x0 + static_cast<std::ptrdiff_t>(kx * w.dilation_x);
         if (row_there && inside(x, shape_.in.width))
-          std::memcpy(patch, map + (y * shape_.in.width + x) * all, channels * sizeof(T));
+          copy_run(patch, reinterpret_cast<const std::byte*>(map + (y * shape_.in.width + x) * row), bytes);
         else
-          std::fill_n(patch, channels, fill);
+          std::fill_n(reinterpret_cast<T*>(patch), count, fill);
       }
     }
   }
@@ -290,10 +320,9 @@ void Convolution::gather_elements(const Call& call, std::size_t group, T fill) c
 void Convolution::correct_border(const Call& call) const {
   const Window& w = shape_.window;
   const std::size_t begin = std::min(call.filter_begin, shape_.filters), end = std::min(call.filter_end, shape_.filters);
-  for (std::size_t r = 0; r < call.rows; ++r) {
-    const std::size_t position = (call.first + r) % positions_;
-    const std::ptrdiff_t y0 = origin(position / w.out_width, w.stride_y, w.top);
-    const std::ptrdiff_t x0 = origin(position % w.out_width, w.stride_x, w.left);
+  Cursor cursor(w, call.first);
+  for (std::size_t r = 0; r < call.rows; ++r, cursor.advance()) {
+    const std::ptrdiff_t y0 = cursor.y(), x0 = cursor.x();
     const auto y_end = y0 + static_cast<std::ptrdiff_t>((w.kernel_y - 1) * w.dilation_y);
     const auto x_end = x0 + static_cast<std::ptrdiff_t>((w.kernel_x - 1) * w.dilation_x);
     if (inside(y0, shape_.in.height) && inside(x0, shape_.in.width) && inside(y_end, shape_.in.height) &&

@@ -52,11 +52,13 @@ class Convolution final : public Operator {
   void pack(const Filters& filters);
   void sum_taps(const Filters& filters);
   int weight(const Filters& filters, std::size_t index) const;
+  std::size_t patches_bytes(std::size_t rows) const;
   void multiply(const Call& call, std::size_t group, int plane, std::byte* out) const;
   const std::byte* gather(const Call& call, std::size_t group, int plane) const;
   void gather_bits(const Call& call, std::size_t group, int plane) const;
+  // Patches of `count` elements a place, from element `skip` of rows of `row` elements on.
   template <class T>
-  void gather_elements(const Call& call, std::size_t group, T fill) const;
+  void gather_elements(const Call& call, std::size_t count, std::size_t skip, std::size_t row, T fill) const;
   void correct_border(const Call& call) const;
 
   const Gemm& gemm_;
