@@ -279,6 +279,26 @@ def test_copies_pruned_and_parametrised_models():
     assert_equal(model)
 
 
+def test_wrapped_models():
+    model = scramble(nn.Sequential(binary.BinaryConv2d(3, 8, 3), nn.BatchNorm2d(8)))
+    names = [node.name for node in to_graph(model, image=IMAGE).nodes]
+    for wrapped in (nn.DataParallel(model), torch.compile(model, backend="eager")):
+        assert [node.name for node in to_graph(wrapped, image=IMAGE).nodes] == names
+
+
+def test_arguments_that_no_rule_takes():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(x, x)
+
+    with pytest.raises(ExportError, match="relu: these arguments have no packed form"):
+        to_graph(Two(), image=IMAGE)
+
+
 def test_two_modules_that_are_one():
     shared = binary.BinaryConv2d(3, 3, 3, padding=1)
     graph = assert_equal(scramble(nn.Sequential(shared, nn.BatchNorm2d(3), shared)))

@@ -173,7 +173,7 @@ def _hardsigmoid_function(context: Context, path: str, x: Value, inplace: bool =
 
 @lowers(nn.Tanh, nn.Softsign, nn.ELU, nn.CELU, nn.SELU, nn.Softplus, nn.GELU, nn.SiLU, nn.Hardswish)
 def _before_a_sign(context: Context, path: str, module: nn.Module, x: Value) -> Value:
-    return x.then(Activation(path=path, function=module))
+    return x.then(Activation(path=path, function=lambda t: module(t.clone())))
 
 
 @lowers_function(torch.tanh, F.tanh, "tanh")

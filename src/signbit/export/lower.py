@@ -59,7 +59,8 @@ def to_graph(
             raise ValueError(f"{name} must be 'float32' or 'int8', got {value!r}")
     if dense == "int8" and calibration is None:
         raise ValueError("dense='int8' needs calibration=, a batch of pixels uint8 (N, C, H, W)")
-    copied = frozen(nn.Sequential(model) if _rule(model) is not None else model)
+    copied = frozen(model)
+    copied = nn.Sequential(copied) if _rule(copied) is not None else copied
     ranges = {} if calibration is None else input_ranges(copied, image.normalize(calibration))
     context = Context(builder=Builder(image), image=image, stem=stem, dense=dense, ranges=ranges)
     entry = context.builder.value(Builder.INPUT, Normalise(path="normalise", table=image.table()))
@@ -71,7 +72,11 @@ def to_graph(
 
 
 def frozen(model: nn.Module) -> nn.Module:
-    """A copy of `model` in eval mode, on the CPU, in float32, its pruning and parametrizations made permanent."""
+    """A copy of `model` in eval mode, on the CPU, in float32, its pruning and parametrizations made permanent.
+
+    What torch.compile and data parallelism wrap around a model is taken off.
+    """
+    model = _unwrapped(model)
     # A pruned or parametrised weight is the result of a computation, which deepcopy refuses; hand it a plain copy.
     derived = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
     copied = copy.deepcopy(model, {id(t): t.detach().clone() for t in derived}).cpu().float().eval()
@@ -83,6 +88,16 @@ def frozen(model: nn.Module) -> nn.Module:
         if parametrize.is_parametrized(module):
             _fix_parametrizations(module)
     return copied.requires_grad_(False)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif isinstance(compiled := getattr(model, "_orig_mod", None), nn.Module):
+            model = compiled
+        else:
+            return model
 
 
 def _fix_parametrizations(module: nn.Module) -> None:
@@ -182,7 +197,7 @@ class _Lowering(fx.Interpreter):
         path, module = str(target), self.fetch_attr(target)
         if (rule := _rule(module)) is None:
             raise ExportError(_unsupported(path, module))
-        return rule(self._context, path, module, *args, **kwargs)
+        return self._apply(rule, path, module, *args, **kwargs)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._call(target, args, kwargs, target)
@@ -202,10 +217,13 @@ class _Lowering(fx.Interpreter):
             raise ExportError(
                 f"{path}: the function {name!r} has no packed form; write it with modules of torch.nn and signbit.nn"
             )
+        return self._apply(rule, path, *args, **kwargs)
+
+    def _apply(self, rule: Rule, path: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return rule(self._context, path, *args, **kwargs)
         except TypeError as error:
-            raise ExportError(f"{path}: these arguments of {name!r} have no packed form ({error})") from error
+            raise ExportError(f"{path}: these arguments have no packed form ({error})") from error
 
 
 def _unsupported(path: str, module: nn.Module) -> str:
