@@ -113,6 +113,7 @@ def test_a_resumed_run_ends_like_one_that_never_stopped(optim: str, tmp_path: Pa
         ({"data": {"name": "digit"}}, "unknown data set 'digit'; nearest: digits"),
         ({"data": {"validation": "last:2000"}}, "must hold out between 1 and 1441"),
         ({"data": {"name": "mnist", "root": "nowhere"}}, r"no train-images-idx3-ubyte.*nowhere"),
+        ({"model": {"name": "mnist_mlp"}}, r"mnist_mlp cannot take the 1x8x8 images of digits train .*model\.options"),
         ({"batch_size": 5000}, "batch_size 5000 is larger than the 1242 images"),
     ],
 )

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import nn
 
-from signbit.data import load
+from signbit.data import Dataset, load
+from signbit.data.augment import Prepare
 from signbit.data.loader import mix
 from signbit.training.callbacks import Checkpoints, Metrics, ProgressBar
 from signbit.training.module import Classification
@@ -97,7 +99,22 @@ def _module(recipe: Recipe) -> Classification:
     training, validation = load(recipe.data.name, recipe.data.root, "train").hold_out(recipe.data.validation)
     torch.manual_seed(mix(recipe.seed, -1))
     model = build_model(recipe, len(training.classes), training.image.shape[0])
+    _try(model, training, recipe.model.name)
     return Classification(recipe, model, training, validation)
+
+
+@torch.inference_mode()
+def _try(model: nn.Module, dataset: Dataset, name: str) -> None:
+    try:
+        model.eval()(Prepare(dataset.image)(torch.from_numpy(dataset.images[:1].copy())))
+    except RuntimeError as error:
+        size = "x".join(map(str, dataset.image.shape))
+        raise ValueError(
+            f"model {name} cannot take the {size} images of {dataset.name} ({str(error).splitlines()[0]}); "
+            "take another model or set model.options"
+        ) from None
+    finally:
+        model.train()
 
 
 def _fit(
