@@ -1,6 +1,7 @@
 """Each verb end to end, through the real `main`, on a run of one epoch."""
 
 import json
+import sys
 
 import pytest
 
@@ -90,6 +91,12 @@ def test_bench_of_a_run_compares_with_float_and_int8(digits_run, call):
     assert any("equals ours" in note for note in found["notes"])
 
 
+def test_bench_says_which_twin_is_missing(model, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime.quantization", None)
+    notes = call("bench", model, "--seconds", 0.02, "--against", "onnx")["notes"]
+    assert any("pip install 'signbit[onnx]'" in note for note in notes)
+
+
 def test_bench_shows_the_plan(model, call):
     assert [step["name"] for step in call("bench", model, "--plan")["plan"]][-1] == "logits"
 
@@ -107,11 +114,14 @@ def test_models_and_recipes_are_listed(call):
 
 
 def test_demo_of_one_epoch(tmp_path, call):
+    pytest.importorskip("onnxruntime")
     found = call("demo", "--run", tmp_path / "demo", "--epochs", 1, "--seconds", 0.02)
     assert found["accuracy"]["trained"] == found["accuracy"]["packed"]
     assert found["verification"]["passed"]
     assert {(entry["batch"], entry["engine"]) for entry in found["latency"]["calls"]} == {
-        (batch, engine) for batch in (1, 256) for engine in ("signbit", "PyTorch fp32", "PyTorch int8")
+        (batch, engine)
+        for batch in (1, 256)
+        for engine in ("signbit", "PyTorch fp32", "PyTorch int8", "ONNX Runtime int8")
     }
     assert (tmp_path / "demo" / "model.sbit").exists()
     assert all(command.startswith("signbit ") for command in found["next"])

@@ -1,11 +1,12 @@
 """Times a packed model on this machine: median and 95th percentile of a call, and where the time goes.
 
 A call is model.run(batch): pixels in, output out, image normalisation included. `--against float,int8` (needs
-PyTorch; the default for a run directory) times twins of the same layers in float32 with ReLU and in int8, on images
-already normalised, with the same batch and threads, call by call in turns.
+PyTorch; the default for a run directory) times twins of the same layers, in PyTorch in float32 with ReLU and in int8,
+on images already normalised, with the same batch and threads, call by call in turns. `onnx` is int8 in ONNX Runtime.
 """
 
 import argparse
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from signbit import packed, runtime
 from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.machine import cpu_name
 from signbit.cli.output import Output, duration, table
+from signbit.cli.progress import note
 from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_run, packed_path, run_path
 from signbit.cli.timing import Timing, interleaved
 from signbit.packed import nodes as n
@@ -26,7 +28,7 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Edge, Image, integer_range
 
 OURS = "signbit"
-PEERS = ("float", "int8")
+PEERS = ("float", "int8", "onnx")
 CHECKED = 64
 """Random images on which a twin is compared with our output."""
 
@@ -111,7 +113,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender")
     parser.add_argument("--isa", help="kernels to use; default: the best this machine has")
-    parser.add_argument("--against", help="twins to time beside it, separated by commas: float, int8, none")
+    parser.add_argument("--against", help="twins to time beside it, separated by commas: float, int8, onnx; or none")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long to time each contender and batch size")
     parser.add_argument("--plan", action="store_true", help="only show which kernel runs each node, and why")
 
@@ -126,6 +128,8 @@ def run(options: argparse.Namespace) -> Output:
     graph = _graph(options.model)
     if options.plan:
         return _plan(runtime.compile(graph, threads=options.threads, isa=options.isa))
+    if sys.stderr.isatty():  # a plain line: whatever moves would be timed too
+        note(f"timing for about {options.seconds * len(options.batch) * (1 + len(against)):.0f} s ...")
     result = bench(
         graph,
         batches=options.batch,

@@ -5,7 +5,6 @@ Takes a minute or two; everything it makes stays in the run directory.
 """
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from signbit import packed
 from signbit.cli.errors import UserError, require
 from signbit.cli.output import Output, size
+from signbit.cli.progress import note, working
 from signbit.packed import report
 
 if TYPE_CHECKING:
@@ -143,16 +143,18 @@ def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None 
 
     recipe = _recipe(data, epochs)
     held_out = load_data(recipe.data.name, recipe.data.root, "test")
-    _announce(f"1/4 training {recipe.model.name} on {recipe.data.name}: {recipe.epochs} epochs of {recipe.optim.name}")
+    note(f"1/4 training {recipe.model.name} on {recipe.data.name}: {recipe.epochs} epochs of {recipe.optim.name}")
     result = training.train(recipe, run)
     trained = training.load_run(result.path)
-    _announce("2/4 packing")
+    note("2/4 packing")
     file = result.path / "model.sbit"
-    graph = export.export(trained.model, file, image=trained.image, labels=trained.labels)
-    _announce("3/4 proving the packed file against PyTorch and the numpy reference")
-    verification = export.verify(file, model=trained.model, batch=held_out.images[:256])
-    right, images = accuracy(packed.load(file), held_out)
-    _announce("4/4 timing it beside float32 and int8")
+    with working("packing"):
+        graph = export.export(trained.model, file, image=trained.image, labels=trained.labels)
+    note("3/4 proving the packed file against PyTorch and the numpy reference")
+    with working("verifying"):
+        verification = export.verify(file, model=trained.model, batch=held_out.images[:256])
+        right, images = accuracy(packed.load(file), held_out)
+    note("4/4 timing it beside float32 and int8")
     return Demo(
         run=result.path,
         file=file,
@@ -200,7 +202,3 @@ def save_samples(dataset: "Dataset", graph: packed.Graph, folder: Path) -> tuple
             paths.append(folder / f"{name.replace('/', '-').replace(' ', '-')}.png")
             Image.fromarray(dataset.images[found[0]].transpose(1, 2, 0).squeeze()).save(paths[-1])
     return tuple(paths)
-
-
-def _announce(step: str) -> None:
-    print(step, file=sys.stderr, flush=True)

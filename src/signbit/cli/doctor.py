@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> Output:
 def doctor() -> dict[str, Any]:
     """Everything `signbit doctor` says, as plain values."""
     isas = runtime.isas()
-    extension = importlib.util.find_spec("signbit._native") is not None and isas[0] != "reference"
+    extension = isas != ("reference",)
     training = all(importlib.util.find_spec(name) is not None for name in ("torch", "lightning", "sklearn"))
     healthy, verdict = self_test()
     return {

@@ -13,6 +13,7 @@ import numpy as np
 from signbit import packed, runtime
 from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.output import Output
+from signbit.cli.progress import working
 from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_run, packed_path, run_path
 
 if TYPE_CHECKING:
@@ -33,17 +34,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Output:
     """The share of images classified right; the Python calls are `training.evaluate_run` and `accuracy`."""
-    if is_run(options.model):
-        correct, samples = _of_run(options)
-    else:
-        path = packed_path(options.model)
-        if options.data is None:
-            raise UserError(f"{options.model!r} does not say on what to measure it; add --data NAME or --data FOLDER")
-        dataset = load_data(options.data, options.root, options.split)
-        correct, samples = accuracy(packed.load(path), dataset, threads=options.threads, isa=options.isa)
+    with working(f"evaluating {options.model}"):
+        correct, samples = _of_run(options) if is_run(options.model) else _of_file(options)
     data = {"model": options.model, "split": options.split, "correct": correct, "samples": samples}
     text = f"{correct / samples:.2%}: {correct:,} of {samples:,} {options.split} images right"
     return Output(text, data | {"accuracy": correct / samples})
+
+
+def _of_file(options: argparse.Namespace) -> tuple[int, int]:
+    path = packed_path(options.model)
+    if options.data is None:
+        raise UserError(f"{options.model!r} does not say on what to measure it; add --data NAME or --data FOLDER")
+    dataset = load_data(options.data, options.root, options.split)
+    return accuracy(packed.load(path), dataset, threads=options.threads, isa=options.isa)
 
 
 def _of_run(options: argparse.Namespace) -> tuple[int, int]:

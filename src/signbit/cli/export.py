@@ -9,6 +9,7 @@ from pathlib import Path
 from signbit import packed
 from signbit.cli.errors import require
 from signbit.cli.output import Output, size
+from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.packed import report
 
@@ -39,5 +40,6 @@ def graph_of_run(source: Path) -> packed.Graph:
     require("torch", "reading a run directory")
     from signbit import export, training
 
-    trained = training.load_run(source)
-    return export.to_graph(trained.model, image=trained.image, labels=trained.labels)
+    with working(f"packing {source}"):
+        trained = training.load_run(source)
+        return export.to_graph(trained.model, image=trained.image, labels=trained.labels)

@@ -17,6 +17,7 @@ from signbit.packed.bits import Array
 
 Call = Callable[[], object]
 FLOAT = "PyTorch fp32"
+ONNX = "ONNX Runtime int8"
 TOLERANCE = 1e-3
 """Largest difference of equal outputs, relative to the largest output."""
 MOST = 0.9
@@ -31,7 +32,7 @@ class Rivals:
         self._threads = threads
         self._twins: dict[str, Callable[[torch.Tensor], Call]] = {}
         self._missing: list[str] = []
-        builders = {"float": self._float, "int8": self._int8}
+        builders = {"float": self._float, "int8": self._int8, "onnx": self._onnx}
         for name in wanted:
             try:
                 builders[name]()
@@ -59,14 +60,21 @@ class Rivals:
         try:
             twin = int8.chain(self._graph)
         except NoTwinError as error:
+            if ONNX in self._twins:
+                raise
             self._missing.append(f"int8 by ONNX Runtime: {error}")
-            (edge,) = self._graph.inputs.values()
-            pixels = np.random.default_rng(0).integers(0, 256, (32, *edge.shape)).astype(np.uint8)
-            images = twins.prepare(self._graph, pixels).numpy()
-            run = qdq.session(twins.float_twin(self._graph), images, threads=self._threads)
-            self._twins["ONNX Runtime int8"] = lambda x: partial(run, x.numpy())
+            self._onnx()
         else:
             self._twins["PyTorch int8"] = lambda x: _faster_layout(twin, int8.quantize(x))
+
+    def _onnx(self) -> None:
+        if ONNX in self._twins:
+            return
+        (edge,) = self._graph.inputs.values()
+        pixels = np.random.default_rng(0).integers(0, 256, (32, *edge.shape)).astype(np.uint8)
+        images = twins.prepare(self._graph, pixels).numpy()
+        run = qdq.session(twins.float_twin(self._graph), images, threads=self._threads)
+        self._twins[ONNX] = lambda x: partial(run, x.numpy())
 
     def check(self, run: Callable[[Array], Array], batch: Array) -> tuple[str, ...]:
         """What can be said about the twins: the float one's layers give our output, and who is missing.
@@ -100,8 +108,11 @@ class Rivals:
 
     def empty_calls(self) -> dict[str, Call]:
         """A call that computes nothing, per engine."""
-        nothing = partial(nn.Identity(), torch.zeros(1, 1, 1, 1))
-        return {name: nothing for name in self._twins if name.startswith("PyTorch")}
+        pixel = torch.zeros(1, 1, 1, 1)
+        return {
+            name: partial(qdq.nothing(), pixel.numpy()) if name == ONNX else partial(nn.Identity(), pixel)
+            for name in self._twins
+        }
 
 
 def _faster_layout(twin: nn.Module, x: torch.Tensor) -> Call:

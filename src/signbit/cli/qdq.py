@@ -1,8 +1,10 @@
-"""The int8 twin of a network that branches: the float twin, quantized by ONNX Runtime (QDQ, static, calibrated)."""
+"""The int8 twin of any network in ONNX Runtime: the float twin, quantized statically (QDQ, calibrated)."""
 
+import logging
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from signbit.cli.twins import NoTwinError
 from signbit.packed.bits import Array
 
 INPUT = "images"
+Session = Callable[[Array], Array]
 
 
-def session(twin: nn.Module, calibration: Array, *, threads: int) -> Callable[[Array], Array]:
+def session(twin: nn.Module, calibration: Array, *, threads: int) -> Session:
     """An int8 ONNX Runtime session of a float twin, as a function of normalised float32 images.
 
     Args:
@@ -28,15 +31,12 @@ def session(twin: nn.Module, calibration: Array, *, threads: int) -> Callable[[A
         NoTwinError: onnx or onnxruntime is not installed.
     """
     try:
-        import onnxruntime
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     except ImportError as error:
         raise NoTwinError(f"{error.name} is not installed: pip install 'signbit[onnx]'") from None
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        names: dict[str, Any] = {"input_names": [INPUT], "dynamic_axes": {INPUT: {0: "batch"}}}
-        torch.onnx.export(twin, (torch.from_numpy(calibration[:1]),), source, dynamo=False, opset_version=17, **names)
+        _export(twin, calibration, source)
         quantize_static(
             source,
             target,
@@ -45,11 +45,43 @@ def session(twin: nn.Module, calibration: Array, *, threads: int) -> Callable[[A
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        ready = onnxruntime.InferenceSession(target.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return _load(target, threads)
+
+
+def nothing() -> Session:
+    """A session that hands its input on: what is left is the call."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder, "identity.onnx")
+        _export(nn.Identity(), np.zeros((1, 1, 1, 1), np.float32), path)
+        return _load(path, 1)
+
+
+def _export(module: nn.Module, images: Array, path: Path) -> None:
+    names: dict[str, Any] = {"input_names": [INPUT], "dynamic_axes": {INPUT: {0: "batch"}}}
+    torch.onnx.export(module, (torch.from_numpy(images[:1]),), path, dynamo=False, opset_version=17, **names)
+
+
+def _load(path: Path, threads: int) -> Session:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    ready = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     return lambda images: np.asarray(ready.run(None, {INPUT: images})[0])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice that exporter and quantizer print; the twin is checked by the float twin's layers."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)
 
 
 class _Calibration:

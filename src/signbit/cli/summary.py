@@ -7,6 +7,7 @@ import argparse
 
 from signbit.cli.errors import require
 from signbit.cli.output import Output
+from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 
 
@@ -21,6 +22,7 @@ def run(options: argparse.Namespace) -> Output:
     require("torch", "reading a run directory")
     from signbit import export, training
 
-    trained = training.load_run(source)
-    result = export.summary(trained.model, image=trained.image)
+    with working(f"packing {source}"):
+        trained = training.load_run(source)
+        result = export.summary(trained.model, image=trained.image)
     return Output(result.table(), {"run": source, **result.dict()})

@@ -12,6 +12,7 @@ from typing import Any
 from signbit import packed
 from signbit.cli.errors import UserError, require
 from signbit.cli.output import Output
+from signbit.cli.progress import working
 from signbit.cli.sources import MODEL_HELP, RUN_HELP, packed_path, run_path
 
 
@@ -33,7 +34,8 @@ def run(options: argparse.Namespace) -> Output:
     from signbit import export
 
     graph = packed.load(path)
-    result = export.verify(graph, samples=options.samples, threads=options.threads, isa=options.isa, **trained)
+    with working(f"verifying {path}"):
+        result = export.verify(graph, samples=options.samples, threads=options.threads, isa=options.isa, **trained)
     return Output(f"{path}\n{result.table()}", {"file": path, **result.dict()}, code=0 if result.passed else 1)
 
 
