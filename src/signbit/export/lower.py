@@ -214,9 +214,10 @@ class _Lowering(fx.Interpreter):
         scope = next(reversed(self._node.meta.get("nn_module_stack") or [""]))
         path = f"{scope}.{name}".lstrip(".")
         if (rule := FUNCTIONS.get(target)) is None:
-            raise ExportError(
-                f"{path}: the function {name!r} has no packed form; write it with modules of torch.nn and signbit.nn"
+            instead = (
+                "signbit.nn.Sign (torch's sign of 0 is 0)" if name == "sign" else "modules of torch.nn and signbit.nn"
             )
+            raise ExportError(f"{path}: the function {name!r} has no packed form; use {instead}")
         return self._apply(rule, path, *args, **kwargs)
 
     def _apply(self, rule: Rule, path: str, *args: Any, **kwargs: Any) -> Any:
