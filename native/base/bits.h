@@ -22,7 +22,9 @@ constexpr Word low_bits(std::size_t count) { return count >= kWordBits ? ~Word{0
 constexpr bool get_bit(const Word* row, std::size_t i) { return (row[i / kWordBits] >> (i % kWordBits)) & 1; }
 
 // Sets bit i of a row that is 0 there.
-constexpr void set_bit(Word* row, std::size_t i, bool bit) { row[i / kWordBits] |= Word{bit} << (i % kWordBits); }
+constexpr void set_bit(Word* row, std::size_t i, bool bit) {
+  row[i / kWordBits] |= Word{bit} << (i % kWordBits);
+}
 
 // Product of two ±1 vectors of `depth` values: K - 2 popcount(a ^ b). Spare bits are 0 on both sides, so they
 // add nothing and K stays the true depth.

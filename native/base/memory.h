@@ -31,7 +31,8 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t size)
-      : data_(static_cast<std::byte*>(::operator new(size + kSlack, std::align_val_t{kAlignment}))), size_(size) {}
+      : data_(static_cast<std::byte*>(::operator new(size + kSlack, std::align_val_t{kAlignment}))),
+        size_(size) {}
   Buffer(Buffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept {

@@ -24,8 +24,8 @@ Registers cpuid(std::uint32_t leaf) {
   __cpuid(r, 0);
   if (leaf > static_cast<std::uint32_t>(r[0])) return {};
   __cpuidex(r, static_cast<int>(leaf), 0);
-  return {static_cast<std::uint32_t>(r[0]), static_cast<std::uint32_t>(r[1]), static_cast<std::uint32_t>(r[2]),
-          static_cast<std::uint32_t>(r[3])};
+  return {static_cast<std::uint32_t>(r[0]), static_cast<std::uint32_t>(r[1]),
+          static_cast<std::uint32_t>(r[2]), static_cast<std::uint32_t>(r[3])};
 }
 
 std::uint64_t enabled_state() { return _xgetbv(0); }
@@ -54,7 +54,8 @@ CpuFeatures detect() {
   const bool ymm = (state & 0x6) == 0x6;
   const bool zmm = ymm && (state & 0xe0) == 0xe0;
   found.avx2 = ymm && has(one.ecx, 28) && has(one.ecx, 12) && has(one.ecx, 29) && has(seven.ebx, 5);
-  const bool foundation = has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
+  const bool foundation =
+      has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
   found.avx512 = found.avx2 && zmm && foundation && has(seven.ecx, 11) && has(seven.ecx, 14);
   return found;
 }

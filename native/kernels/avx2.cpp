@@ -1,7 +1,7 @@
 // AVX2 with FMA.
-#include "kernels/kernels.h"
-
 #include <immintrin.h>
+
+#include "kernels/kernels.h"
 
 namespace sb {
 namespace {
@@ -16,8 +16,8 @@ namespace {
 
 // Bits set in every byte, by a table of half bytes.
 inline __m256i popcount_bytes(__m256i x) {
-  const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2,
-                                         2, 3, 2, 3, 3, 4);
+  const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2,
+                                         3, 1, 2, 2, 3, 2, 3, 3, 4);
   const __m256i half = _mm256_set1_epi8(0x0f);
   const __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(x, half));
   const __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), half));
@@ -36,14 +36,16 @@ struct Bits {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m256i different[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] = _mm256_setzero_si256();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] =
+        _mm256_setzero_si256();
     for (size_t first = 0; first < depth; first += kFull) {
       const size_t last = depth - first < kFull ? depth : first + kFull;
       __m256i bytes[R][B];
-      SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) bytes[r][b] = _mm256_setzero_si256();
+      SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) bytes[r][b] =
+          _mm256_setzero_si256();
       for (size_t k = first; k < last; ++k) {
         __m256i weights[B];
         SB_UNROLL for (int b = 0; b < B; ++b) weights[b] =
@@ -85,10 +87,11 @@ struct Bytes {
   }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m256i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_si256();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+        _mm256_setzero_si256();
     const __m256i low_byte = _mm256_set1_epi16(0xff);
     for (size_t k = 0; k < depth; k += 4) {
       const Packed* weights = packed + k * kColumns;
@@ -123,10 +126,11 @@ struct Ints {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m256i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_si256();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+        _mm256_setzero_si256();
     for (size_t k = 0; k < depth; ++k) {
       __m256i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] =
@@ -155,10 +159,11 @@ struct Floats {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m256 sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_setzero_ps();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+        _mm256_setzero_ps();
     for (size_t k = 0; k < depth; ++k) {
       __m256 weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm256_load_ps(packed + b * block + k * kColumns);
@@ -201,6 +206,7 @@ uint64_t negative_64(const float* x, const float* shift) {
 
 }  // namespace
 
-extern const KernelTable kAvx2Kernels = table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>());
+extern const KernelTable kAvx2Kernels =
+    table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>());
 
 }  // namespace sb

@@ -1,7 +1,7 @@
 // AVX-512 F, BW, DQ, VL with VPOPCNTDQ and VNNI.
-#include "kernels/kernels.h"
-
 #include <immintrin.h>
+
+#include "kernels/kernels.h"
 
 namespace sb {
 namespace {
@@ -35,17 +35,18 @@ struct Bits {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m512i different[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] = _mm512_setzero_si512();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] =
+        _mm512_setzero_si512();
     for (size_t k = 0; k < depth; ++k) {
       __m512i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
       SB_UNROLL for (int r = 0; r < R; ++r) {
         const __m512i word = _mm512_set1_epi64(((const long long*)(rows + r * stride))[k]);
-        SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] = _mm512_add_epi64(
-            different[r][b], _mm512_popcnt_epi64(_mm512_xor_si512(word, weights[b])));
+        SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] =
+            _mm512_add_epi64(different[r][b], _mm512_popcnt_epi64(_mm512_xor_si512(word, weights[b])));
       }
     }
     SB_UNROLL for (int b = 0; b < B; ++b) {
@@ -74,10 +75,11 @@ struct Bytes {
   }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m512i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_setzero_si512();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+        _mm512_setzero_si512();
     for (size_t k = 0; k < depth; k += 4) {
       __m512i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
@@ -106,10 +108,11 @@ struct Ints {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m512i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_setzero_si512();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+        _mm512_setzero_si512();
     for (size_t k = 0; k < depth; ++k) {
       __m512i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
@@ -137,10 +140,11 @@ struct Floats {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth, const Sum* start,
-                   Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
+                   const Sum* start, Sum* out, size_t out_stride) {
     __m512 sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_setzero_ps();
+    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
+        _mm512_setzero_ps();
     for (size_t k = 0; k < depth; ++k) {
       __m512 weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_ps(packed + b * block + k * kColumns);
@@ -160,7 +164,8 @@ struct Floats {
 uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
   uint64_t word = 0;
   SB_UNROLL for (int i = 0; i < 4; ++i) {
-    const __m512i turned = _mm512_xor_si512(_mm512_loadu_si512(x + 16 * i), _mm512_loadu_si512(invert + 16 * i));
+    const __m512i turned =
+        _mm512_xor_si512(_mm512_loadu_si512(x + 16 * i), _mm512_loadu_si512(invert + 16 * i));
     word |= (uint64_t)_mm512_cmplt_epi32_mask(turned, _mm512_loadu_si512(cut + 16 * i)) << (16 * i);
   }
   return word;

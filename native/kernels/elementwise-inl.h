@@ -1,7 +1,8 @@
-// Element-wise loops, written plainly and compiled once per instruction set. Included inside an anonymous namespace,
-// after the including file has defined
-//   uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut)   64 bits of (x ^ invert) < cut
-//   uint64_t negative_64(const float* x, const float* shift)                        64 bits of x + shift < 0
+// Element-wise loops, written plainly and compiled once per instruction set. Included inside an anonymous
+// namespace, after the including file has defined
+//   uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut)   64 bits of (x ^ invert) <
+//   cut uint64_t negative_64(const float* x, const float* shift)                        64 bits of x + shift
+//   < 0
 
 void threshold(const int32_t* x, const int32_t* invert, const int32_t* cut, size_t n, uint64_t* out) {
   size_t i = 0;
@@ -17,7 +18,8 @@ void sign(const float* x, const float* shift, size_t n, uint64_t* out) {
   for (; i + 64 <= n; i += 64) out[i / 64] = negative_64(x + i, shift == nullptr ? nullptr : shift + i);
   if (i == n) return;
   uint64_t word = 0;
-  for (size_t j = i; j < n; ++j) word |= (uint64_t)((shift == nullptr ? x[j] : x[j] + shift[j]) < 0) << (j - i);
+  for (size_t j = i; j < n; ++j)
+    word |= (uint64_t)((shift == nullptr ? x[j] : x[j] + shift[j]) < 0) << (j - i);
   out[i / 64] = word;
 }
 
@@ -91,8 +93,8 @@ inline uint32_t float_to_bits(float x) {
   return bits;
 }
 
-// Rounds to half precision, ties to even, without converting: normal numbers by integer arithmetic on the last 13
-// bits, subnormal ones (below 2^-14) by adding and removing 0.5, whose last bit is 2^-24.
+// Rounds to half precision, ties to even, without converting: normal numbers by integer arithmetic on the
+// last 13 bits, subnormal ones (below 2^-14) by adding and removing 0.5, whose last bit is 2^-24.
 void round_float16(float* x, size_t n) {
   for (size_t i = 0; i < n; ++i) {
     const uint32_t bits = float_to_bits(x[i]);
@@ -130,8 +132,8 @@ void ints_to_bytes(const int32_t* x, int32_t bias, size_t n, uint8_t* out) {
 }
 
 constexpr KernelTable table(const char* name, Gemm bits, Gemm bytes, Gemm ints, Gemm float32) {
-  return {name,     bits,        bytes,    ints,          float32,     threshold,      sign,
-          sign_two, affine,      two_levels, prelu,       clamp,       add,            add_ints,
-          multiply, multiply_by, quantize, round_float16, round_int16, bytes_to_float, bytes_to_ints,
-          ints_to_float, ints_to_bytes};
+  return {name,        bits,           bytes,         ints,          float32,      threshold,
+          sign,        sign_two,       affine,        two_levels,    prelu,        clamp,
+          add,         add_ints,       multiply,      multiply_by,   quantize,     round_float16,
+          round_int16, bytes_to_float, bytes_to_ints, ints_to_float, ints_to_bytes};
 }

@@ -1,11 +1,13 @@
-// The loop nest around the register tiles, shared by every instruction set. Included inside an anonymous namespace.
+// The loop nest around the register tiles, shared by every instruction set. Included inside an anonymous
+// namespace.
 //
 // A `Unit` says how one kind of product is done:
 //   Row, Packed, Sum    element types of activations, packed weights and results
 //   kColumns            filters in a packed block; kRows x kBlocks: the register tile
 //   elements(depth)     packed elements per column
 //   pack_block(...)     canonical weights of up to kColumns filters to one zeroed block
-//   tile<R, B>(...)     R rows with B blocks: out[r][f] = start[f] + sum, all filters of the blocks being there
+//   tile<R, B>(...)     R rows with B blocks: out[r][f] = start[f] + sum, all filters of the blocks being
+//   there
 
 template <class Unit>
 size_t packed_bytes(size_t filters, size_t depth) {
@@ -36,12 +38,14 @@ void run_tile(const GemmCall& call, size_t row, size_t block) {
   const Sum* start = static_cast<const Sum*>(call.start) + first;
   Sum* out = static_cast<Sum*>(call.out) + row * call.out_stride + first;
   if (left >= kWidth) {
-    Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, start, out, call.out_stride);
+    Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, start, out,
+                              call.out_stride);
     return;
   }
   Sum some_start[kWidth] = {}, some_out[R * kWidth];
   for (size_t i = 0; i < left; ++i) some_start[i] = start[i];
-  Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, some_start, some_out, kWidth);
+  Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, some_start, some_out,
+                            kWidth);
   for (int r = 0; r < R; ++r)
     for (size_t i = 0; i < left; ++i) out[r * call.out_stride + i] = some_out[r * kWidth + i];
 }
@@ -49,7 +53,8 @@ void run_tile(const GemmCall& call, size_t row, size_t block) {
 template <class Unit, int B>
 void run_blocks(const GemmCall& call, size_t block) {
   size_t row = 0;
-  for (; row + Unit::kRows <= call.count; row += Unit::kRows) run_tile<Unit, Unit::kRows, B>(call, row, block);
+  for (; row + Unit::kRows <= call.count; row += Unit::kRows)
+    run_tile<Unit, Unit::kRows, B>(call, row, block);
   if constexpr (Unit::kRows > 2)
     for (; row + 2 <= call.count; row += 2) run_tile<Unit, 2, B>(call, row, block);
   for (; row < call.count; ++row) run_tile<Unit, 1, B>(call, row, block);
@@ -59,7 +64,8 @@ template <class Unit>
 void run_gemm(const GemmCall& call) {
   const size_t blocks = (call.filters + Unit::kColumns - 1) / Unit::kColumns;
   size_t block = 0;
-  for (; block + Unit::kBlocks <= blocks; block += Unit::kBlocks) run_blocks<Unit, Unit::kBlocks>(call, block);
+  for (; block + Unit::kBlocks <= blocks; block += Unit::kBlocks)
+    run_blocks<Unit, Unit::kBlocks>(call, block);
   if constexpr (Unit::kBlocks > 2)
     for (; block + 2 <= blocks; block += 2) run_blocks<Unit, 2>(call, block);
   for (; block < blocks; ++block) run_blocks<Unit, 1>(call, block);

@@ -1,5 +1,5 @@
-// The inner loops of the engine, one table per instruction set. Every table gives the same integers and, outside
-// float32 sums, the same floats.
+// The inner loops of the engine, one table per instruction set. Every table gives the same integers and,
+// outside float32 sums, the same floats.
 #pragma once
 
 #include <math.h>
@@ -40,7 +40,8 @@ struct KernelTable {
   Gemm ints;     // int32 x int8 -> int32
   Gemm float32;  // float x float -> float
 
-  // bits of (x ^ invert) < cut, where invert is 0, or -1 to turn the order of the integers round; spare bits 0
+  // bits of (x ^ invert) < cut, where invert is 0, or -1 to turn the order of the integers round; spare bits
+  // 0
   void (*threshold)(const int32_t* x, const int32_t* invert, const int32_t* cut, size_t n, uint64_t* out);
   // bits of x + shift < 0; shift may be null
   void (*sign)(const float* x, const float* shift, size_t n, uint64_t* out);
@@ -57,7 +58,8 @@ struct KernelTable {
   void (*multiply)(const float* a, const float* b, size_t n, float* out);
   void (*multiply_by)(const float* a, float b, size_t n, float* out);
   // clip(round(x * inverse_step) + zero, low, high), NaN to low
-  void (*quantize)(const float* x, float inverse_step, float zero, float low, float high, size_t n, int32_t* out);
+  void (*quantize)(const float* x, float inverse_step, float zero, float low, float high, size_t n,
+                   int32_t* out);
   // in place: to half precision; to the nearest multiple of step, at most 32767 of them
   void (*round_float16)(float* x, size_t n);
   void (*round_int16)(float* x, float step, size_t n);

@@ -64,7 +64,8 @@ class Select final : public Operator {
       : in_(in), storage_(storage), index_(std::move(index)) {}
 
   void run(const Call& call) const noexcept override {
-    const std::size_t in_bytes = row_bytes(in_, storage_), out_bytes = row_bytes(with_channels(in_, index_.size()), storage_);
+    const std::size_t in_bytes = row_bytes(in_, storage_),
+                      out_bytes = row_bytes(with_channels(in_, index_.size()), storage_);
     for (std::size_t r = 0; r < call.rows; ++r) {
       const std::byte* row = call.inputs[0] + r * in_bytes;
       std::byte* out = call.output + r * out_bytes;
@@ -83,7 +84,8 @@ class Select final : public Operator {
     const std::size_t words = words_for(in_.channels);
     for (int plane = 0; plane < in_.planes; ++plane) {
       BitWriter writer(out + plane * words_for(index_.size()));
-      for (std::int32_t from : index_) writer.append(get_bit(row + plane * words, static_cast<std::size_t>(from)), 1);
+      for (std::int32_t from : index_)
+        writer.append(get_bit(row + plane * words, static_cast<std::size_t>(from)), 1);
       writer.flush();
     }
   }
@@ -171,9 +173,11 @@ Value build_select(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
   std::vector<std::int32_t> index = node.array<std::int32_t>("index", {given->size()});
   const std::int32_t least = in.kind == Kind::kBits ? 0 : -1;
   for (std::int32_t from : index)
-    node.expect(from >= least && from < static_cast<std::int64_t>(in.channels), "index names a channel that is not there");
+    node.expect(from >= least && from < static_cast<std::int64_t>(in.channels),
+                "index names a channel that is not there");
   Edge out = with_channels(in, index.size());
-  if (in.kind == Kind::kInt) out = as_int(out, std::min<std::int64_t>(0, in.low), std::max<std::int64_t>(0, in.high));
+  if (in.kind == Kind::kInt)
+    out = as_int(out, std::min<std::int64_t>(0, in.low), std::max<std::int64_t>(0, in.high));
   out = node.output(out);
   if (!node.ok()) return kNoValue;
   const Storage storage = natural_storage(in);
@@ -192,7 +196,8 @@ Value build_roll(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
     right.push_back(modulo(shift[2 * c + 1], in.width));
   }
   const Storage storage = natural_storage(in);
-  return plan.emit(std::make_unique<Roll>(in, storage, std::move(down), std::move(right)), inputs, in, storage);
+  return plan.emit(std::make_unique<Roll>(in, storage, std::move(down), std::move(right)), inputs, in,
+                   storage);
 }
 
 Value build_flatten(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {

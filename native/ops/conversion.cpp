@@ -54,7 +54,8 @@ class Conversion final : public Operator {
       const std::size_t first = r * edge_.channels;
       if (to_ == Storage::kSigned)
         unpack(row, edge_.channels, edge_.planes, kSignedBias, call.out<std::uint8_t>() + first);
-      if (to_ == Storage::kInts) unpack(row, edge_.channels, edge_.planes, 0, call.out<std::int32_t>() + first);
+      if (to_ == Storage::kInts)
+        unpack(row, edge_.channels, edge_.planes, 0, call.out<std::int32_t>() + first);
       if (to_ == Storage::kFloats) unpack(row, edge_.channels, edge_.planes, 0, call.out<float>() + first);
     }
   }
@@ -115,7 +116,8 @@ class Flatten final : public Operator {
 
 }  // namespace
 
-std::unique_ptr<Operator> make_conversion(const KernelTable& kernels, const Edge& edge, Storage from, Storage to) {
+std::unique_ptr<Operator> make_conversion(const KernelTable& kernels, const Edge& edge, Storage from,
+                                          Storage to) {
   const bool wider = to == Storage::kInts || to == Storage::kFloats;
   const bool known = (from == Storage::kBits && (wider || to == Storage::kSigned)) ||
                      (from == Storage::kBytes && wider) ||

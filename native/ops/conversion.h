@@ -8,10 +8,10 @@
 namespace sb {
 
 // nullptr when there is no way from one storage to the other.
-std::unique_ptr<Operator> make_conversion(const KernelTable& kernels, const Edge& edge, Storage from, Storage to);
+std::unique_ptr<Operator> make_conversion(const KernelTable& kernels, const Edge& edge, Storage from,
+                                          Storage to);
 
 // (C, H, W) to a vector with channels outermost; `edge` is the map.
 std::unique_ptr<Operator> make_flatten(const Edge& edge, Storage storage);
-
 
 }  // namespace sb

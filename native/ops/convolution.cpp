@@ -26,7 +26,8 @@ bool patches_are_rows(const ConvolutionShape& shape) {
   if (shape.groups > 1 || w.top + w.left + w.bottom + w.right > 0) return false;
   if (w.taps() == 1) return w.stride_y == 1 && w.stride_x == 1;
   const bool whole = w.kernel_y == shape.in.height && w.kernel_x == shape.in.width;
-  const bool spare = shape.storage == Storage::kBits && (shape.in.channels % kWordBits != 0 || shape.in.planes > 1);
+  const bool spare =
+      shape.storage == Storage::kBits && (shape.in.channels % kWordBits != 0 || shape.in.planes > 1);
   return whole && !spare && w.dilation_y == 1 && w.dilation_x == 1;
 }
 
@@ -45,8 +46,12 @@ class Cursor {
   }
 
   std::size_t sample() const { return sample_; }
-  std::ptrdiff_t y() const { return static_cast<std::ptrdiff_t>(y_ * window_.stride_y) - signed_size(window_.top); }
-  std::ptrdiff_t x() const { return static_cast<std::ptrdiff_t>(x_ * window_.stride_x) - signed_size(window_.left); }
+  std::ptrdiff_t y() const {
+    return static_cast<std::ptrdiff_t>(y_ * window_.stride_y) - signed_size(window_.top);
+  }
+  std::ptrdiff_t x() const {
+    return static_cast<std::ptrdiff_t>(x_ * window_.stride_x) - signed_size(window_.left);
+  }
 
   void advance() {
     if (++x_ < window_.out_width) return;
@@ -63,8 +68,8 @@ class Cursor {
   std::size_t sample_, y_, x_;
 };
 
-// Copies whole blocks and so up to 31 bytes too many: what lies behind a patch is written after it, and every buffer
-// has slack at its end.
+// Copies whole blocks and so up to 31 bytes too many: what lies behind a patch is written after it, and every
+// buffer has slack at its end.
 void copy_run(std::byte* to, const std::byte* from, std::size_t bytes) {
   constexpr std::size_t kBlock = 32;
   for (std::size_t i = 0; i < bytes; i += kBlock) std::memcpy(to + i, from + i, kBlock);
@@ -90,7 +95,8 @@ const Gemm& Convolution::select(const KernelTable& kernels, Storage storage) {
 
 std::size_t Convolution::packed_bytes(const KernelTable& kernels, const ConvolutionShape& shape) {
   const Gemm& gemm = select(kernels, shape.storage);
-  const std::size_t widest = saturating_product({shape.group_filters() + gemm.columns, patch_bytes(shape) + 64, 4});
+  const std::size_t widest =
+      saturating_product({shape.group_filters() + gemm.columns, patch_bytes(shape) + 64, 4});
   if (widest > kMaxElements * 64) return widest;
   return saturating_product({shape.groups, gemm.packed_bytes(shape.group_filters(), depth_units(shape))});
 }
@@ -110,9 +116,11 @@ Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& sha
   if (shape.storage == Storage::kFloats) bias_.resize(shape.filters, 0.0f);
   const Window& w = shape.window;
   if (w.top + w.left + w.bottom + w.right > 0) {
-    if (shape.storage == Storage::kBytes || shape.storage == Storage::kSigned) border_factor_ = shape.pad_value;
+    if (shape.storage == Storage::kBytes || shape.storage == Storage::kSigned)
+      border_factor_ = shape.pad_value;
     // Gathering puts zero bits where nothing is: +1, or +3 in two planes.
-    if (shape.storage == Storage::kBits && shape.pad_value == 0) border_factor_ = shape.in.planes == 1 ? -1 : -3;
+    if (shape.storage == Storage::kBits && shape.pad_value == 0)
+      border_factor_ = shape.in.planes == 1 ? -1 : -3;
   }
   pack(filters);
   if (border_factor_ != 0) sum_taps(filters);
@@ -139,7 +147,8 @@ void Convolution::pack(const Filters& filters) {
     } else if (shape_.storage == Storage::kFloats) {
       floats.resize(count);
       for (std::size_t i = 0; i < count; ++i)
-        floats[i] = filters.floats.empty() ? static_cast<float>(weight(filters, begin + i)) : filters.floats[begin + i];
+        floats[i] = filters.floats.empty() ? static_cast<float>(weight(filters, begin + i))
+                                           : filters.floats[begin + i];
       canonical = floats.data();
     } else {
       bytes.resize(count);
@@ -198,7 +207,8 @@ void Convolution::run(const Call& call) const noexcept {
     multiply(call, g, 0, call.output);
     if (two) multiply(call, g, 1, low);
   }
-  const std::size_t begin = std::min(call.filter_begin, shape_.filters), end = std::min(call.filter_end, shape_.filters);
+  const std::size_t begin = std::min(call.filter_begin, shape_.filters),
+                    end = std::min(call.filter_end, shape_.filters);
   if (two) {
     auto* sums = call.out<std::int32_t>();
     const auto* low_sums = reinterpret_cast<const std::int32_t*>(low);
@@ -233,7 +243,8 @@ void Convolution::multiply(const Call& call, std::size_t group, int plane, std::
 
 const std::byte* Convolution::gather(const Call& call, std::size_t group, int plane) const {
   if (rows_are_patches_) {
-    const std::size_t skipped = by_rows(0) ? 0 : call.first * shape_.window.taps() * row_bytes(shape_.in, shape_.storage);
+    const std::size_t skipped =
+        by_rows(0) ? 0 : call.first * shape_.window.taps() * row_bytes(shape_.in, shape_.storage);
     return call.inputs[0] + skipped + plane * words_for(shape_.in.channels) * sizeof(Word);
   }
   const std::size_t count = shape_.group_channels(), skip = group * count, row = shape_.in.channels;
@@ -265,7 +276,8 @@ void Convolution::gather_bits(const Call& call, std::size_t group, int plane) co
   const bool fill = shape_.in.planes == 1 ? shape_.pad_value < 0 : shape_.pad_value == (plane == 0 ? -1 : 1);
   if (channels % kWordBits == 0) {
     const Word fill_word = fill ? ~Word{0} : Word{0};
-    return gather_elements<Word>(call, channels / kWordBits, first_bit / kWordBits + plane * words, row_words, fill_word);
+    return gather_elements<Word>(call, channels / kWordBits, first_bit / kWordBits + plane * words, row_words,
+                                 fill_word);
   }
   Cursor cursor(w, call.first);
   for (std::size_t r = 0; r < call.rows; ++r, cursor.advance()) {
@@ -286,7 +298,8 @@ void Convolution::gather_bits(const Call& call, std::size_t group, int plane) co
 }
 
 template <class T>
-void Convolution::gather_elements(const Call& call, std::size_t count, std::size_t skip, std::size_t row, T fill) const {
+void Convolution::gather_elements(const Call& call, std::size_t count, std::size_t skip, std::size_t row,
+                                  T fill) const {
   const Window& w = shape_.window;
   // Neighbouring columns lie behind one another when the window takes them all.
   const bool runs = w.dilation_x == 1 && count == row;
@@ -319,7 +332,8 @@ void Convolution::gather_elements(const Call& call, std::size_t count, std::size
 
 void Convolution::correct_border(const Call& call) const {
   const Window& w = shape_.window;
-  const std::size_t begin = std::min(call.filter_begin, shape_.filters), end = std::min(call.filter_end, shape_.filters);
+  const std::size_t begin = std::min(call.filter_begin, shape_.filters),
+                    end = std::min(call.filter_end, shape_.filters);
   Cursor cursor(w, call.first);
   for (std::size_t r = 0; r < call.rows; ++r, cursor.advance()) {
     const std::ptrdiff_t y0 = cursor.y(), x0 = cursor.x();

@@ -10,8 +10,8 @@
 
 namespace sb {
 
-// Weights in canonical order, one of the three filled: (filters, depth), depth running over (kernel row, kernel
-// column, channel of the group).
+// Weights in canonical order, one of the three filled: (filters, depth), depth running over (kernel row,
+// kernel column, channel of the group).
 struct Filters {
   std::vector<std::uint8_t> signs;  // 1 for -1
   std::vector<std::int8_t> bytes;
@@ -42,7 +42,9 @@ class Convolution final : public Operator {
               const std::vector<float>& bias);
 
   void run(const Call& call) const noexcept override;
-  bool by_rows(std::size_t) const override { return rows_are_patches_ && shape_.in.positions() == positions_; }
+  bool by_rows(std::size_t) const override {
+    return rows_are_patches_ && shape_.in.positions() == positions_;
+  }
   std::size_t scratch(std::size_t rows) const override;
   std::size_t filter_granule() const override { return shape_.groups == 1 ? kWordBits : 0; }
   const char* kernel() const override;
@@ -63,12 +65,12 @@ class Convolution final : public Operator {
 
   const Gemm& gemm_;
   ConvolutionShape shape_;
-  std::size_t positions_;         // of the output
-  std::size_t depth_units_;       // depth in words for bits, else in elements
-  std::size_t patch_stride_;      // bytes of a gathered patch
-  std::size_t group_bytes_;       // packed weights of one group
-  bool rows_are_patches_;         // the input needs no gathering
-  int border_factor_ = 0;         // pad value minus the value that gathering puts there
+  std::size_t positions_;     // of the output
+  std::size_t depth_units_;   // depth in words for bits, else in elements
+  std::size_t patch_stride_;  // bytes of a gathered patch
+  std::size_t group_bytes_;   // packed weights of one group
+  bool rows_are_patches_;     // the input needs no gathering
+  int border_factor_ = 0;     // pad value minus the value that gathering puts there
   Buffer packed_;
   std::vector<std::int32_t> start_;     // per filter
   std::vector<float> bias_;             // per filter, floats only

@@ -20,16 +20,17 @@ struct Edge {
   Kind kind = Kind::kReal;
   bool vector = false;
   std::size_t channels = 0, height = 1, width = 1;
-  int planes = 1;                     // bits
-  std::int64_t low = 0, high = 0;     // integers, also those that pixels and bits stand for
-  Format format = Format::kFloat32;   // reals
+  int planes = 1;                    // bits
+  std::int64_t low = 0, high = 0;    // integers, also those that pixels and bits stand for
+  Format format = Format::kFloat32;  // reals
   float step = 0;
 
   std::size_t positions() const { return height * width; }
   std::size_t elements() const { return channels * positions(); }
   bool integral() const { return kind != Kind::kReal; }
   bool same_shape(const Edge& other) const {
-    return vector == other.vector && channels == other.channels && height == other.height && width == other.width;
+    return vector == other.vector && channels == other.channels && height == other.height &&
+           width == other.width;
   }
 };
 

@@ -1,5 +1,5 @@
-// Builders of the nodes that work on one value, or on values of one place, at a time: Lookup, Affine, Quantize, Add,
-// PReLU, HardTanh, Where.
+// Builders of the nodes that work on one value, or on values of one place, at a time: Lookup, Affine,
+// Quantize, Add, PReLU, HardTanh, Where.
 #include <algorithm>
 #include <memory>
 
@@ -97,13 +97,15 @@ Value build_affine(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
   if (node.has("border")) {
     border = node.array<std::uint8_t>("border", {in.height, in.width});
     const Tensor* given = node.tensor("offset");
-    if (!node.ok() || !node.expect(given->shape.size() == 2 && given->shape[1] >= 1, "tensor 'offset' has the wrong rank"))
+    if (!node.ok() ||
+        !node.expect(given->shape.size() == 2 && given->shape[1] >= 1, "tensor 'offset' has the wrong rank"))
       return kNoValue;
     classes = given->shape[1];
     shape = {channels, classes};
   }
   const std::vector<float> values = node.array<float>("offset", shape);
-  for (std::uint8_t place : border) node.expect(place < classes, "border names a class past those of 'offset'");
+  for (std::uint8_t place : border)
+    node.expect(place < classes, "border names a class past those of 'offset'");
   const Edge out = node.real_output(in);
   if (!node.ok()) return kNoValue;
   std::vector<float> offset(classes * channels);
@@ -111,12 +113,12 @@ Value build_affine(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
     for (std::size_t k = 0; k < classes; ++k) offset[k * channels + c] = values[c * classes + k];
   const KernelTable& kernels = plan.kernels();
   const Rounding rounding(kernels, out);
-  auto op = row_operator([&kernels, rounding, channels, positions, scale = std::move(scale), offset = std::move(offset),
-                          border = std::move(border)](const Call& call) {
+  auto op = row_operator([&kernels, rounding, channels, positions, scale = std::move(scale),
+                          offset = std::move(offset), border = std::move(border)](const Call& call) {
     for (std::size_t r = 0; r < call.rows; ++r) {
       const std::size_t place = border.empty() ? 0 : border[(call.first + r) % positions];
-      kernels.affine(call.in<float>(0) + r * channels, scale.data(), offset.data() + place * channels, channels,
-                     call.out<float>() + r * channels);
+      kernels.affine(call.in<float>(0) + r * channels, scale.data(), offset.data() + place * channels,
+                     channels, call.out<float>() + r * channels);
     }
     rounding.apply(call.out<float>(), call.rows * channels);
   });
@@ -139,7 +141,8 @@ Value build_quantize(NodeReader& node, const std::vector<Value>& inputs, Emitter
   const auto bound = [](std::int64_t x) { return static_cast<float>(x); };
   auto op = row_operator([&kernels, inverse_step, zero = bound(zero), low = bound(low), high = bound(high),
                           channels = in.channels](const Call& call) {
-    kernels.quantize(call.in<float>(0), inverse_step, zero, low, high, call.rows * channels, call.out<std::int32_t>());
+    kernels.quantize(call.in<float>(0), inverse_step, zero, low, high, call.rows * channels,
+                     call.out<std::int32_t>());
   });
   return plan.emit(std::move(op), inputs, out, Storage::kInts);
 }
@@ -166,10 +169,11 @@ Value build_add(NodeReader& node, const std::vector<Value>& inputs, Emitter& pla
   std::vector<Value> read;
   for (Value value : inputs) read.push_back(plan.stored(value, Storage::kFloats));
   const Rounding rounding(kernels, out);
-  auto op = row_operator([sum = add_rows<float>(count, channels, kernels.add), rounding, channels](const Call& call) {
-    sum(call);
-    rounding.apply(call.out<float>(), call.rows * channels);
-  });
+  auto op = row_operator(
+      [sum = add_rows<float>(count, channels, kernels.add), rounding, channels](const Call& call) {
+        sum(call);
+        rounding.apply(call.out<float>(), call.rows * channels);
+      });
   return plan.emit(std::move(op), read, out, Storage::kFloats);
 }
 
@@ -198,7 +202,8 @@ Value build_hardtanh(NodeReader& node, const std::vector<Value>& inputs, Emitter
   if (!node.expect_inputs(1, 1)) return kNoValue;
   const Edge& in = node.input();
   node.expect(real_or_int(in), "needs reals or integers, got " + describe(in));
-  const auto low = static_cast<float>(node.real("low", -1.0)), high = static_cast<float>(node.real("high", 1.0));
+  const auto low = static_cast<float>(node.real("low", -1.0)),
+             high = static_cast<float>(node.real("high", 1.0));
   node.expect(low <= high, "low is above high");
   const Edge out = node.real_output(in);
   if (!node.ok()) return kNoValue;
@@ -216,7 +221,8 @@ Value build_where(NodeReader& node, const std::vector<Value>& inputs, Emitter& p
   if (!node.expect_inputs(3, 3)) return kNoValue;
   const Edge &condition = node.input(0), &yes = node.input(1), &no = node.input(2);
   node.expect(condition.same_shape(yes) && condition.same_shape(no), "inputs differ in shape");
-  node.expect(condition.kind == Kind::kBits && condition.planes == 1, "the condition is not bits of one plane");
+  node.expect(condition.kind == Kind::kBits && condition.planes == 1,
+              "the condition is not bits of one plane");
   if (!node.ok()) return kNoValue;
   const std::size_t channels = condition.channels;
   if (yes.kind == Kind::kInt && no.kind == Kind::kInt) {
@@ -234,7 +240,8 @@ Value build_where(NodeReader& node, const std::vector<Value>& inputs, Emitter& p
     });
     return plan.emit(std::move(op), inputs, yes, Storage::kBits);
   }
-  node.expect(real_or_int(yes) && real_or_int(no), "cannot choose between " + describe(yes) + " and " + describe(no));
+  node.expect(real_or_int(yes) && real_or_int(no),
+              "cannot choose between " + describe(yes) + " and " + describe(no));
   const Edge out = node.real_output(yes);
   if (!node.ok()) return kNoValue;
   const Rounding rounding(plan.kernels(), out);
@@ -242,7 +249,8 @@ Value build_where(NodeReader& node, const std::vector<Value>& inputs, Emitter& p
     choose(call);
     rounding.apply(call.out<float>(), call.rows * channels);
   });
-  const Value real_yes = plan.stored(inputs[1], Storage::kFloats), real_no = plan.stored(inputs[2], Storage::kFloats);
+  const Value real_yes = plan.stored(inputs[1], Storage::kFloats),
+              real_no = plan.stored(inputs[2], Storage::kFloats);
   return plan.emit(std::move(op), {inputs[0], real_yes, real_no}, out, Storage::kFloats);
 }
 

@@ -44,15 +44,18 @@ std::size_t windows(std::int64_t size, std::int64_t before, std::int64_t after, 
 std::size_t Tensor::size() const { return product(shape); }
 
 std::string check_edge(const Edge& edge) {
-  if (edge.channels < 1 || edge.height < 1 || edge.width < 1) return "a size of " + describe(edge) + " is not positive";
+  if (edge.channels < 1 || edge.height < 1 || edge.width < 1)
+    return "a size of " + describe(edge) + " is not positive";
   if (saturating_product({edge.channels, edge.height, edge.width}) > kMaxElements)
     return describe(edge) + " has more than " + std::to_string(kMaxElements) + " values";
   if (edge.vector && edge.positions() != 1) return "a vector has no height or width";
   if (edge.kind == Kind::kImage && edge.vector) return "an image has three dimensions";
   if (edge.kind == Kind::kBits && edge.planes != 1 && edge.planes != 2) return "bits have 1 or 2 planes";
   if (edge.integral() && !(-kInt32Max <= edge.low && edge.low <= edge.high && edge.high <= kInt32Max))
-    return "integers from " + std::to_string(edge.low) + " to " + std::to_string(edge.high) + " do not fit in 32 bits";
-  if (edge.kind == Kind::kReal && edge.format == Format::kInt16 && !(edge.step > 0 && std::isfinite(edge.step)))
+    return "integers from " + std::to_string(edge.low) + " to " + std::to_string(edge.high) +
+           " do not fit in 32 bits";
+  if (edge.kind == Kind::kReal && edge.format == Format::kInt16 &&
+      !(edge.step > 0 && std::isfinite(edge.step)))
     return "the format int16 needs a positive step";
   return {};
 }
@@ -63,7 +66,8 @@ bool NodeReader::fail(const std::string& message) {
 }
 
 bool NodeReader::expect_inputs(std::size_t least, std::size_t most) {
-  return expect(least <= edges_.size() && edges_.size() <= most, "cannot take " + std::to_string(edges_.size()) + " inputs");
+  return expect(least <= edges_.size() && edges_.size() <= most,
+                "cannot take " + std::to_string(edges_.size()) + " inputs");
 }
 
 const Attribute* NodeReader::attribute(const char* name) {
@@ -77,8 +81,9 @@ std::int64_t NodeReader::integer(const char* name, std::int64_t low, std::int64_
   if (found == nullptr && absent.has_value()) return *absent;
   const auto* value = found == nullptr ? nullptr : std::get_if<std::int64_t>(found);
   if (value == nullptr || *value < low || *value > high) {
-    fail(std::string(name) + (value == nullptr ? " is missing or no integer" : " is " + std::to_string(*value)) +
-         ", allowed " + std::to_string(low) + ".." + std::to_string(high));
+    fail(std::string(name) +
+         (value == nullptr ? " is missing or no integer" : " is " + std::to_string(*value)) + ", allowed " +
+         std::to_string(low) + ".." + std::to_string(high));
     return low;
   }
   return *value;
@@ -127,12 +132,15 @@ Window NodeReader::window() {
                 "window has the value " + std::to_string((*v)[i]) + " at place " + std::to_string(i)))
       return {};
   }
-  if (!expect(!edges_.empty() && !input().vector, "a window needs an input of (channels, height, width)")) return {};
+  if (!expect(!edges_.empty() && !input().vector, "a window needs an input of (channels, height, width)"))
+    return {};
   Window w;
   const auto at = [&](std::size_t i) { return static_cast<std::size_t>((*v)[i]); };
   w.kernel_y = at(0), w.kernel_x = at(1), w.stride_y = at(2), w.stride_x = at(3);
-  w.top = at(4), w.left = at(5), w.bottom = at(6), w.right = at(7), w.dilation_y = at(8), w.dilation_x = at(9);
-  const auto height = static_cast<std::int64_t>(input().height), width = static_cast<std::int64_t>(input().width);
+  w.top = at(4), w.left = at(5), w.bottom = at(6), w.right = at(7), w.dilation_y = at(8),
+  w.dilation_x = at(9);
+  const auto height = static_cast<std::int64_t>(input().height),
+             width = static_cast<std::int64_t>(input().width);
   w.out_height = windows(height, (*v)[4], (*v)[6], (*v)[0], (*v)[2], (*v)[8]);
   w.out_width = windows(width, (*v)[5], (*v)[7], (*v)[1], (*v)[3], (*v)[9]);
   expect(w.out_height > 0 && w.out_width > 0, "the window does not fit its input " + describe(input()));
@@ -153,9 +161,10 @@ template <class T>
 std::vector<T> NodeReader::array(const char* name, const std::vector<std::size_t>& shape) {
   const Tensor* found = tensor(name);
   if (found == nullptr) return {};
-  if (!expect(found->type == type_of<T>(), std::string("tensor '") + name + "' has the wrong dtype")) return {};
-  if (!expect(found->shape == shape, std::string("tensor '") + name + "' has shape " + shape_text(found->shape) +
-                                         ", expected " + shape_text(shape)))
+  if (!expect(found->type == type_of<T>(), std::string("tensor '") + name + "' has the wrong dtype"))
+    return {};
+  if (!expect(found->shape == shape, std::string("tensor '") + name + "' has shape " +
+                                         shape_text(found->shape) + ", expected " + shape_text(shape)))
     return {};
   const T* data = static_cast<const T*>(found->data);
   std::vector<T> values(data, data + found->size());

@@ -43,11 +43,12 @@ struct Window {
   std::size_t taps() const { return kernel_y * kernel_x; }
 };
 
-// Reads the fields of one node and remembers the first thing that is wrong with it. After a failure every getter
-// returns an empty value; check `ok` before allocating or computing with what was read.
+// Reads the fields of one node and remembers the first thing that is wrong with it. After a failure every
+// getter returns an empty value; check `ok` before allocating or computing with what was read.
 class NodeReader {
  public:
-  NodeReader(const NodeDescription& node, std::vector<const Edge*> edges) : node_(node), edges_(std::move(edges)) {}
+  NodeReader(const NodeDescription& node, std::vector<const Edge*> edges)
+      : node_(node), edges_(std::move(edges)) {}
 
   bool ok() const { return error_.empty(); }
   const std::string& error() const { return error_; }
@@ -61,7 +62,8 @@ class NodeReader {
   bool expect(bool condition, const std::string& message) { return condition ? ok() : fail(message); }
   bool expect_inputs(std::size_t least, std::size_t most);
 
-  std::int64_t integer(const char* name, std::int64_t low, std::int64_t high, std::optional<std::int64_t> absent = {});
+  std::int64_t integer(const char* name, std::int64_t low, std::int64_t high,
+                       std::optional<std::int64_t> absent = {});
   double real(const char* name, std::optional<double> absent = {});
   bool flag(const char* name);
   // Index of the attribute's text in `choices`.

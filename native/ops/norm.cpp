@@ -130,7 +130,8 @@ bool fits(std::size_t gate, std::size_t size) { return gate == 1 || gate == size
 Value build_norm(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
   if (!node.expect_inputs(1, 1)) return kNoValue;
   const Edge& in = node.input();
-  node.expect(in.kind == Kind::kReal || in.kind == Kind::kInt, "needs reals or integers, got " + describe(in));
+  node.expect(in.kind == Kind::kReal || in.kind == Kind::kInt,
+              "needs reals or integers, got " + describe(in));
   const bool whole_sample = node.choice("over", {"channels", "sample"}) == 1;
   const double eps = node.real("eps", 1e-5);
   node.expect(eps > 0, "eps must be positive");
@@ -139,7 +140,8 @@ Value build_norm(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
   if (node.has("offset")) offset = sample_values(node, "offset", whole_sample);
   const Edge out = node.real_output(in);
   if (!node.ok()) return kNoValue;
-  auto op = std::make_unique<Norm>(plan.kernels(), out, whole_sample, eps, std::move(scale), std::move(offset));
+  auto op =
+      std::make_unique<Norm>(plan.kernels(), out, whole_sample, eps, std::move(scale), std::move(offset));
   return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
 }
 
@@ -147,21 +149,24 @@ Value build_gate(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
   if (!node.expect_inputs(2, 2)) return kNoValue;
   const Edge &in = node.input(0), &gate = node.input(1);
   for (const Edge* edge : {&in, &gate})
-    node.expect(edge->kind == Kind::kReal || edge->kind == Kind::kInt, "needs reals or integers, got " + describe(*edge));
-  const bool same_rank = in.vector == gate.vector && fits(gate.channels, in.channels) && fits(gate.height, in.height) &&
-                         fits(gate.width, in.width);
+    node.expect(edge->kind == Kind::kReal || edge->kind == Kind::kInt,
+                "needs reals or integers, got " + describe(*edge));
+  const bool same_rank = in.vector == gate.vector && fits(gate.channels, in.channels) &&
+                         fits(gate.height, in.height) && fits(gate.width, in.width);
   const bool per_channel = gate.vector && gate.channels == in.channels;
   node.expect(same_rank || per_channel, "a gate " + describe(gate) + " does not fit " + describe(in));
-  const auto function = static_cast<GateFunction>(node.choice("function", {"identity", "sigmoid", "hardsigmoid"}));
+  const auto function =
+      static_cast<GateFunction>(node.choice("function", {"identity", "sigmoid", "hardsigmoid"}));
   const Edge out = node.real_output(in);
   if (!node.ok()) return kNoValue;
   Value factors = plan.stored(inputs[1], Storage::kFloats);
   const Edge gate_edge = gate;
   if (function != GateFunction::kIdentity)
-    factors = plan.emit(std::make_unique<Opening>(function, gate_edge.channels), {factors}, as_real(gate_edge),
-                        Storage::kFloats);
+    factors = plan.emit(std::make_unique<Opening>(function, gate_edge.channels), {factors},
+                        as_real(gate_edge), Storage::kFloats);
   const Value x = plan.stored(inputs[0], Storage::kFloats);
-  return plan.emit(std::make_unique<Gate>(plan.kernels(), out, gate_edge), {x, factors}, out, Storage::kFloats);
+  return plan.emit(std::make_unique<Gate>(plan.kernels(), out, gate_edge), {x, factors}, out,
+                   Storage::kFloats);
 }
 
 }  // namespace sb

@@ -66,9 +66,11 @@ class Emitter {
   virtual const Edge& edge(Value value) const = 0;
   // The value held in another way; inserts a conversion where needed. kBits only from bits.
   virtual Value stored(Value value, Storage storage) = 0;
-  // For a flattened map, the map itself (a reader that permutes its weights needs no transposition), else kNoValue.
+  // For a flattened map, the map itself (a reader that permutes its weights needs no transposition), else
+  // kNoValue.
   virtual Value unflattened(Value value) const = 0;
-  virtual Value emit(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge, Storage storage) = 0;
+  virtual Value emit(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge,
+                     Storage storage) = 0;
   // Registers `value` as the flattened form of the map `source`.
   virtual Value flatten(Value source, const Edge& edge) = 0;
   // Says in the plan why the node at hand does not run on packed bits.

@@ -91,7 +91,8 @@ class MaxPool final : public PoolBase {
   T least_;
 };
 
-// The largest of bits has a one only where all have; of two planes (2·high + low) the smaller code is the larger value.
+// The largest of bits has a one only where all have; of two planes (2·high + low) the smaller code is the
+// larger value.
 class MaxPoolBits final : public PoolBase {
  public:
   using PoolBase::PoolBase;
@@ -132,12 +133,13 @@ class SumPool final : public PoolBase {
   }
 };
 
-// Sums exactly (integers) or in double (floats), then divides once: T is int32 or float, Total int64 or double.
+// Sums exactly (integers) or in double (floats), then divides once: T is int32 or float, Total int64 or
+// double.
 template <class T, class Total>
 class MeanPool final : public PoolBase {
  public:
-  MeanPool(const KernelTable& kernels, const Edge& in, const Window& window, Storage storage, bool count_padding,
-           const Edge& out)
+  MeanPool(const KernelTable& kernels, const Edge& in, const Window& window, Storage storage,
+           bool count_padding, const Edge& out)
       : PoolBase(in, window, storage), rounding_(kernels, out), count_padding_(count_padding) {}
 
   void run(const Call& call) const noexcept override {
@@ -179,9 +181,11 @@ Value emit_max(const Edge& in, const Edge& out, const Window& window, Value inpu
   const Storage storage = natural_storage(in);
   std::unique_ptr<Operator> op;
   if (storage == Storage::kBits) op = std::make_unique<MaxPoolBits>(in, window, storage);
-  if (storage == Storage::kBytes) op = std::make_unique<MaxPool<std::uint8_t>>(in, window, storage, std::uint8_t{0});
+  if (storage == Storage::kBytes)
+    op = std::make_unique<MaxPool<std::uint8_t>>(in, window, storage, std::uint8_t{0});
   if (storage == Storage::kInts)
-    op = std::make_unique<MaxPool<std::int32_t>>(in, window, storage, std::numeric_limits<std::int32_t>::min());
+    op = std::make_unique<MaxPool<std::int32_t>>(in, window, storage,
+                                                 std::numeric_limits<std::int32_t>::min());
   if (storage == Storage::kFloats) op = std::make_unique<MaxPool<float>>(in, window, storage, -INFINITY);
   return plan.emit(std::move(op), {input}, out, storage);
 }
@@ -204,11 +208,11 @@ Value build_pool(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
   if (mode == 1) {
     node.expect(in.integral(), "the sum needs integers or bits, got " + describe(in));
     const auto taps = static_cast<std::int64_t>(window.taps());
-    const Edge out =
-        node.output(as_int(shape, std::min<std::int64_t>(0, taps * in.low), std::max<std::int64_t>(0, taps * in.high)));
+    const Edge out = node.output(
+        as_int(shape, std::min<std::int64_t>(0, taps * in.low), std::max<std::int64_t>(0, taps * in.high)));
     if (!node.ok()) return kNoValue;
-    return plan.emit(std::make_unique<SumPool>(in, window, Storage::kInts), {plan.stored(inputs[0], Storage::kInts)}, out,
-                     Storage::kInts);
+    return plan.emit(std::make_unique<SumPool>(in, window, Storage::kInts),
+                     {plan.stored(inputs[0], Storage::kInts)}, out, Storage::kInts);
   }
   const Edge out = node.real_output(shape);
   if (!node.ok()) return kNoValue;
@@ -216,7 +220,8 @@ Value build_pool(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
   const Value input = plan.stored(inputs[0], storage);
   std::unique_ptr<Operator> op;
   if (in.integral())
-    op = std::make_unique<MeanPool<std::int32_t, std::int64_t>>(plan.kernels(), in, window, storage, count_padding, out);
+    op = std::make_unique<MeanPool<std::int32_t, std::int64_t>>(plan.kernels(), in, window, storage,
+                                                                count_padding, out);
   else
     op = std::make_unique<MeanPool<float, double>>(plan.kernels(), in, window, storage, count_padding, out);
   return plan.emit(std::move(op), {input}, out, Storage::kFloats);

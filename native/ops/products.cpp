@@ -47,7 +47,8 @@ class TwoLevels final : public Operator {
 // Rounds floats in place of a copy; for real outputs of products in a narrower format.
 class RoundReals final : public Operator {
  public:
-  RoundReals(const KernelTable& kernels, const Edge& out) : rounding_(kernels, out), channels_(out.channels) {}
+  RoundReals(const KernelTable& kernels, const Edge& out)
+      : rounding_(kernels, out), channels_(out.channels) {}
 
   void run(const Call& call) const noexcept override {
     std::copy_n(call.in<float>(0), call.rows * channels_, call.out<float>());
@@ -60,7 +61,9 @@ class RoundReals final : public Operator {
   std::size_t channels_;
 };
 
-bool within(const Edge& edge, std::int64_t low, std::int64_t high) { return edge.low >= low && edge.high <= high; }
+bool within(const Edge& edge, std::int64_t low, std::int64_t high) {
+  return edge.low >= low && edge.high <= high;
+}
 
 // How integers of this range are best multiplied.
 Storage integer_storage(const Edge& edge) {
@@ -111,8 +114,9 @@ ConvolutionShape convolution_shape(NodeReader& node, std::int64_t filters) {
   node.expect(shape.in.channels % shape.groups == 0 && shape.filters % shape.groups == 0,
               std::to_string(shape.in.channels) + " channels and " + std::to_string(shape.filters) +
                   " filters do not divide into " + std::to_string(shape.groups) + " groups");
-  node.expect(saturating_product({shape.filters, shape.group_channels(), shape.window.taps()}) < kMaxPackedBytes,
-              "it has too many weights");
+  node.expect(
+      saturating_product({shape.filters, shape.group_channels(), shape.window.taps()}) < kMaxPackedBytes,
+      "it has too many weights");
   return shape;
 }
 
@@ -128,7 +132,8 @@ ConvolutionShape linear_shape(NodeReader& node, const Edge& source, std::size_t 
   shape.filters = filters;
   shape.window = whole_map(source);
   node.expect(node.input().vector, "needs an input of (features,), got " + describe(node.input()));
-  node.expect(filters >= 1 && saturating_product({filters, shape.depth()}) < kMaxPackedBytes, "it has too many weights");
+  node.expect(filters >= 1 && saturating_product({filters, shape.depth()}) < kMaxPackedBytes,
+              "it has too many weights");
   return shape;
 }
 
@@ -143,8 +148,8 @@ bool fits_memory(NodeReader& node, const ConvolutionShape& shape, const Emitter&
                      "its packed weights need more than " + std::to_string(kMaxPackedBytes) + " bytes");
 }
 
-Value emit_product(Value source, const ConvolutionShape& shape, const Filters& filters, const std::vector<float>& bias,
-                   const Edge& out, Emitter& plan) {
+Value emit_product(Value source, const ConvolutionShape& shape, const Filters& filters,
+                   const std::vector<float>& bias, const Edge& out, Emitter& plan) {
   const bool real = shape.storage == Storage::kFloats;
   const Value input = plan.stored(source, shape.storage);
   auto op = std::make_unique<Convolution>(plan.kernels(), shape, filters, bias);
@@ -177,19 +182,21 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
     out = shape.storage == Storage::kFloats ? node.real_output(plain) : node.output(sum);
   }
   if (!node.ok() || !fits_memory(node, shape, plan)) return kNoValue;
-  if (shape.in.kind == Kind::kImage) plan.explain("the input is 8-bit pixels, multiplied by ±1 weights as int8");
+  if (shape.in.kind == Kind::kImage)
+    plan.explain("the input is 8-bit pixels, multiplied by ±1 weights as int8");
   if (shape.in.kind == Kind::kInt) plan.explain("the input is integers, not bits");
   if (shape.in.kind == Kind::kReal) plan.explain("the input is real: ±1 weights multiply as float32");
   Filters filters;
-  filters.signs = channels_last<std::uint8_t>(shape, [&](std::size_t i) { return (stream[i / 8] >> (i % 8)) & 1; });
+  filters.signs =
+      channels_last<std::uint8_t>(shape, [&](std::size_t i) { return (stream[i / 8] >> (i % 8)) & 1; });
   const Value product = emit_product(source, shape, filters, {}, levels ? sum : out, plan);
   if (!levels) return product;
   auto op = std::make_unique<TwoLevels>(plan.kernels(), out, node.input(1).channels, level_values);
   return plan.emit(std::move(op), {product, inputs[1]}, out, Storage::kFloats);
 }
 
-Value build_dense(NodeReader& node, Value source, ConvolutionShape shape, const std::vector<std::size_t>& weight_shape,
-                  Emitter& plan) {
+Value build_dense(NodeReader& node, Value source, ConvolutionShape shape,
+                  const std::vector<std::size_t>& weight_shape, Emitter& plan) {
   const Tensor* weight = node.tensor("weight");
   if (!node.ok()) return kNoValue;
   const Edge plain = output_shape(shape, node.input().vector);
@@ -213,7 +220,8 @@ Value build_dense(NodeReader& node, Value source, ConvolutionShape shape, const 
   std::int64_t total = 0;
   for (std::size_t f = 0; f < shape.filters; ++f) {
     std::int64_t row = 0;
-    for (std::size_t k = 0; k < shape.depth(); ++k) row += std::abs(static_cast<int>(values[f * shape.depth() + k]));
+    for (std::size_t k = 0; k < shape.depth(); ++k)
+      row += std::abs(static_cast<int>(values[f * shape.depth() + k]));
     total = std::max(total, row);
   }
   const std::int64_t reach = total * std::max(std::abs(shape.in.low), std::abs(shape.in.high));
@@ -227,9 +235,9 @@ Value build_dense(NodeReader& node, Value source, ConvolutionShape shape, const 
 // Filters of a dense weight: its first dimension.
 std::size_t dense_filters(NodeReader& node, std::size_t rank) {
   const Tensor* weight = node.tensor("weight");
-  if (weight == nullptr || !node.expect(weight->shape.size() == rank && weight->shape[0] >= 1 &&
-                                            weight->shape[0] <= kMaxElements,
-                                        "tensor 'weight' has the wrong rank or no filters"))
+  if (weight == nullptr ||
+      !node.expect(weight->shape.size() == rank && weight->shape[0] >= 1 && weight->shape[0] <= kMaxElements,
+                   "tensor 'weight' has the wrong rank or no filters"))
     return 1;
   return weight->shape[0];
 }

@@ -9,7 +9,9 @@ namespace sb {
 class Rounding {
  public:
   Rounding(const KernelTable& kernels, const Edge& out)
-      : kernels_(kernels), format_(out.kind == Kind::kReal ? out.format : Format::kFloat32), step_(out.step) {}
+      : kernels_(kernels),
+        format_(out.kind == Kind::kReal ? out.format : Format::kFloat32),
+        step_(out.step) {}
 
   void apply(float* x, std::size_t n) const {
     if (format_ == Format::kFloat16) kernels_.round_float16(x, n);

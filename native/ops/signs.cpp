@@ -10,10 +10,15 @@ namespace {
 // The bit is x < threshold for direction 1, and x > threshold, that is ~x < ~threshold, for direction -1.
 class Threshold final : public Operator {
  public:
-  // `cuts` (rows, channels); a row is chosen by border class, by the second input's entry, or is the only one.
-  Threshold(const KernelTable& kernels, const Edge& in, std::vector<std::int32_t> cuts, std::vector<std::int32_t> invert,
-            std::vector<std::uint8_t> border)
-      : kernels_(kernels), in_(in), cuts_(std::move(cuts)), invert_(std::move(invert)), border_(std::move(border)) {}
+  // `cuts` (rows, channels); a row is chosen by border class, by the second input's entry, or is the only
+  // one.
+  Threshold(const KernelTable& kernels, const Edge& in, std::vector<std::int32_t> cuts,
+            std::vector<std::int32_t> invert, std::vector<std::uint8_t> border)
+      : kernels_(kernels),
+        in_(in),
+        cuts_(std::move(cuts)),
+        invert_(std::move(invert)),
+        border_(std::move(border)) {}
 
   void read_table(std::size_t groups, std::int64_t low, std::int64_t step) {
     groups_ = groups, low_ = low, step_ = step;
@@ -29,7 +34,8 @@ class Threshold final : public Operator {
         const std::size_t width = channels / groups_;
         for (std::size_t g = 0; g < groups_; ++g) {
           const std::int64_t entry = (call.in<std::int32_t>(1)[r * groups_ + g] - low_) / step_;
-          std::copy_n(cuts_.data() + static_cast<std::size_t>(entry) * channels + g * width, width, gathered + g * width);
+          std::copy_n(cuts_.data() + static_cast<std::size_t>(entry) * channels + g * width, width,
+                      gathered + g * width);
         }
         cut = gathered;
       }
@@ -38,7 +44,9 @@ class Threshold final : public Operator {
     }
   }
   bool by_rows(std::size_t) const override { return true; }
-  std::size_t scratch(std::size_t) const override { return groups_ > 0 ? in_.channels * sizeof(std::int32_t) : 0; }
+  std::size_t scratch(std::size_t) const override {
+    return groups_ > 0 ? in_.channels * sizeof(std::int32_t) : 0;
+  }
 
  private:
   const KernelTable& kernels_;
@@ -102,26 +110,30 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
     shape = {channels, rows};
   }
   const std::vector<std::int32_t> values = node.array<std::int32_t>("threshold", shape);
-  for (std::uint8_t place : border) node.expect(place < rows, "border names a class past those of 'threshold'");
+  for (std::uint8_t place : border)
+    node.expect(place < rows, "border names a class past those of 'threshold'");
   const std::int64_t low = node.integer("table_low", -kInt32Max, kInt32Max, 0);
   const std::int64_t step = node.integer("table_step", 1, kInt32Max, 1);
   if (!node.ok()) return kNoValue;
   if (table) {
     const Edge& s = node.input(1);
-    node.expect(s.kind == Kind::kInt && s.vector == in.vector && s.height == in.height && s.width == in.width &&
-                    channels % s.channels == 0,
+    node.expect(s.kind == Kind::kInt && s.vector == in.vector && s.height == in.height &&
+                    s.width == in.width && channels % s.channels == 0,
                 "the window sum " + describe(s) + " does not fit " + describe(in));
-    node.expect(s.low >= low && (s.high - low) / step < static_cast<std::int64_t>(rows),
-                "the table of thresholds misses some of " + std::to_string(s.low) + ".." + std::to_string(s.high));
+    node.expect(
+        s.low >= low && (s.high - low) / step < static_cast<std::int64_t>(rows),
+        "the table of thresholds misses some of " + std::to_string(s.low) + ".." + std::to_string(s.high));
     if (!node.ok()) return kNoValue;
   }
 
   std::vector<std::int32_t> cuts(rows * channels), invert(channels);
   for (std::size_t c = 0; c < channels; ++c) {
     invert[c] = direction[c] > 0 ? 0 : -1;
-    for (std::size_t row = 0; row < rows; ++row) cuts[row * channels + c] = values[c * rows + row] ^ invert[c];
+    for (std::size_t row = 0; row < rows; ++row)
+      cuts[row * channels + c] = values[c * rows + row] ^ invert[c];
   }
-  auto op = std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
+  auto op =
+      std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
   std::vector<Value> read = {plan.stored(inputs[0], Storage::kInts)};
   if (table) {
     op->read_table(node.input(1).channels, low, step);
@@ -133,7 +145,8 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
 Value build_sign(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
   if (!node.expect_inputs(1, 1)) return kNoValue;
   const Edge& in = node.input();
-  node.expect(in.kind == Kind::kReal || in.kind == Kind::kInt, "needs reals or integers, got " + describe(in));
+  node.expect(in.kind == Kind::kReal || in.kind == Kind::kInt,
+              "needs reals or integers, got " + describe(in));
   const int planes = static_cast<int>(node.integer("planes", 1, 2, 1));
   std::vector<float> shift;
   if (node.has("shift")) shift = node.array<float>("shift", {in.channels});

@@ -67,7 +67,8 @@ class PlanBuilder final : public Emitter {
     return place->second;
   }
 
-  Value emit(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge, Storage storage) override {
+  Value emit(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge,
+             Storage storage) override {
     for (Value& input : inputs) input = resolve(input);
     NodePlan& node = plan_.nodes_.back();
     if (node.kernel.empty()) {
@@ -98,14 +99,16 @@ class PlanBuilder final : public Emitter {
   }
 
   bool add_node(const NodeDescription& node) {
-    if (node.name.empty() || names_.contains(node.name)) return fail("node '" + node.name + "': the name is empty or taken");
+    if (node.name.empty() || names_.contains(node.name))
+      return fail("node '" + node.name + "': the name is empty or taken");
     const BuildNode build = find_node(node.op);
     if (build == nullptr) return fail("node '" + node.name + "': unknown operator '" + node.op + "'");
     std::vector<Value> inputs;
     std::vector<const Edge*> edges;
     for (const std::string& source : node.inputs) {
       const auto found = names_.find(source);
-      if (found == names_.end()) return fail("node '" + node.name + "': input '" + source + "' is not an earlier node");
+      if (found == names_.end())
+        return fail("node '" + node.name + "': input '" + source + "' is not an earlier node");
       inputs.push_back(found->second);
       edges.push_back(&edge(found->second));
     }
@@ -127,7 +130,8 @@ class PlanBuilder final : public Emitter {
     return static_cast<Value>(plan_.values_.size() - 1);
   }
 
-  Value add_stage(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge, Storage storage) {
+  Value add_stage(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge,
+                  Storage storage) {
     const Value output = add_value(edge, storage);
     const std::size_t node = plan_.nodes_.empty() ? 0 : plan_.nodes_.size() - 1;
     plan_.stages_.push_back({std::move(op), std::move(inputs), output, node});
@@ -163,7 +167,8 @@ class PlanBuilder final : public Emitter {
       for (std::size_t k = 0; k < stage.inputs.size(); ++k) {
         const std::size_t source = producer[stage.inputs[k]];
         const bool alone = source != kNoStage && uses[stage.inputs[k]] == 1;
-        if (alone && stage.op->by_rows(k) && (before[i] == kNoStage || source > before[i])) before[i] = source;
+        if (alone && stage.op->by_rows(k) && (before[i] == kNoStage || source > before[i]))
+          before[i] = source;
       }
       if (before[i] != kNoStage) inner[before[i]] = true;
     }
@@ -241,7 +246,8 @@ class PlanBuilder final : public Emitter {
       std::size_t rows = std::clamp(kBlockBytes / per_row, std::size_t{1}, kMostBlockRows);
       if (rows > 4) rows = rows / 4 * 4;
       step.block_rows = round_up(rows, step.granule);
-      plan_.scratch_per_thread_ = std::max(plan_.scratch_per_thread_, plan_.step_scratch(step, step.block_rows));
+      plan_.scratch_per_thread_ =
+          std::max(plan_.scratch_per_thread_, plan_.step_scratch(step, step.block_rows));
     }
     plan_.scratch_per_thread_ += kSlack;
     plan_.scratch_per_thread_ = round_up(plan_.scratch_per_thread_, kAlignment);

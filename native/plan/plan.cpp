@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 constexpr std::size_t kIdleMemories = 8;
 
-std::size_t pointer_bytes(const Stage& stage) { return round_up(stage.inputs.size() * sizeof(void*), kAlignment); }
+std::size_t pointer_bytes(const Stage& stage) {
+  return round_up(stage.inputs.size() * sizeof(void*), kAlignment);
+}
 
 }  // namespace
 
@@ -30,7 +32,8 @@ std::unique_ptr<Plan::Memory> Plan::borrow(std::size_t samples) const {
     memory = std::make_unique<Memory>();
     memory->scratch = Buffer(scratch_per_thread_ * static_cast<std::size_t>(pool_.threads()));
   }
-  if (memory->values.size() < bytes_per_sample_ * samples) memory->values = Buffer(bytes_per_sample_ * samples);
+  if (memory->values.size() < bytes_per_sample_ * samples)
+    memory->values = Buffer(bytes_per_sample_ * samples);
   return memory;
 }
 
@@ -74,7 +77,9 @@ bool Plan::run(const std::vector<const void*>& inputs, std::size_t samples, void
     auto* array = static_cast<std::byte*>(output) + begin * array_bytes;
     const std::byte* rows = address(*memory, output_, count);
     const std::size_t bytes = sample_bytes(result.edge, result.storage);
-    pool_.run(count, [&](std::size_t n, int) { export_sample(result.edge, rows + n * bytes, array + n * array_bytes); });
+    pool_.run(count, [&](std::size_t n, int) {
+      export_sample(result.edge, rows + n * bytes, array + n * array_bytes);
+    });
   }
   give_back(std::move(memory));
   if (invalid == inputs.size()) return true;
@@ -89,7 +94,8 @@ std::size_t Plan::step_scratch(const Step& step, std::size_t rows) const {
   for (std::size_t i = 0; i < step.stages.size(); ++i) {
     const Stage& stage = stages_[step.stages[i]];
     bytes += pointer_bytes(stage) + round_up(stage.op->scratch(rows), kAlignment);
-    if (i + 1 < step.stages.size()) bytes += round_up(rows * values_[stage.output].row_size() + kSlack, kAlignment);
+    if (i + 1 < step.stages.size())
+      bytes += round_up(rows * values_[stage.output].row_size() + kSlack, kAlignment);
   }
   return bytes;
 }
@@ -129,8 +135,8 @@ void Plan::run_split(const Step& step, const Memory& memory, std::size_t samples
     run_block(step, 1, first, std::min(step.block_rows, rows - first), 0, memory, samples);
 }
 
-void Plan::run_block(const Step& step, std::size_t from_stage, std::size_t first, std::size_t rows, int thread,
-                     const Memory& memory, std::size_t samples) const {
+void Plan::run_block(const Step& step, std::size_t from_stage, std::size_t first, std::size_t rows,
+                     int thread, const Memory& memory, std::size_t samples) const {
   std::byte* scratch = const_cast<std::byte*>(memory.scratch.data()) + thread * scratch_per_thread_;
   Value passed = kNoValue;
   const std::byte* passed_rows = nullptr;

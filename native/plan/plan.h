@@ -38,8 +38,8 @@ struct Stage {
 struct PlanValue {
   Edge edge;
   Storage storage = Storage::kFloats;
-  Value map = kNoValue;              // of a flattened vector that nobody has asked for in its own order
-  std::size_t offset = kNoOffset;    // bytes for one sample; none inside a step
+  Value map = kNoValue;            // of a flattened vector that nobody has asked for in its own order
+  std::size_t offset = kNoOffset;  // bytes for one sample; none inside a step
   static constexpr std::size_t kNoOffset = static_cast<std::size_t>(-1);
 
   std::size_t row_size() const { return row_bytes(edge, storage); }
@@ -61,9 +61,9 @@ class Plan {
                                      const std::vector<NodeDescription>& nodes, const std::string& output,
                                      const KernelTable& kernels, int threads, std::string& error);
 
-  // Runs `samples` samples. inputs[i]: (N, C, H, W) uint8, int8 (the values of bits), int32 or float; likewise the
-  // output. False, and the reason in `error`, for an input out of its range. `step_seconds` (one per step, or null)
-  // is increased by the time spent. Safe to call from several threads at once.
+  // Runs `samples` samples. inputs[i]: (N, C, H, W) uint8, int8 (the values of bits), int32 or float;
+  // likewise the output. False, and the reason in `error`, for an input out of its range. `step_seconds` (one
+  // per step, or null) is increased by the time spent. Safe to call from several threads at once.
   bool run(const std::vector<const void*>& inputs, std::size_t samples, void* output, std::string& error,
            double* step_seconds = nullptr) const;
 

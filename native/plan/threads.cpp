@@ -10,7 +10,8 @@
 namespace sb {
 namespace {
 
-// Long enough to bridge the gap between two steps of a plan, short enough not to burn a core between two runs.
+// Long enough to bridge the gap between two steps of a plan, short enough not to burn a core between two
+// runs.
 constexpr int kSpins = 2000;
 
 void pause() {

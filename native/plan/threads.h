@@ -20,8 +20,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(index, thread) once for every index below `count`, thread below `threads()`; returns when all are done.
-  // When another caller has the workers, or after a fork, this thread does it all.
+  // Calls work(index, thread) once for every index below `count`, thread below `threads()`; returns when all
+  // are done. When another caller has the workers, or after a fork, this thread does it all.
   template <class Work>
   void run(std::size_t count, const Work& work) {
     const auto call = [](const void* context, std::size_t index, int thread) {

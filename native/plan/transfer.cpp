@@ -69,7 +69,8 @@ bool import_sample(const Edge& edge, const void* array, std::byte* rows) {
     case Kind::kInt: {
       const auto* values = static_cast<const std::int32_t*>(array);
       bool valid = true;
-      for (std::size_t i = 0; i < edge.elements(); ++i) valid &= values[i] >= edge.low && values[i] <= edge.high;
+      for (std::size_t i = 0; i < edge.elements(); ++i)
+        valid &= values[i] >= edge.low && values[i] <= edge.high;
       to_rows(edge, values, reinterpret_cast<std::int32_t*>(rows));
       return valid;
     }

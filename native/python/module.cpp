@@ -58,7 +58,8 @@ sb::Edge edge_from(const nb::dict& description) {
   } else if (kind == "Bits") {
     edge = sb::as_bits(edge, nb::cast<int>(description["planes"]));
   } else if (kind == "Int") {
-    edge = sb::as_int(edge, nb::cast<std::int64_t>(description["low"]), nb::cast<std::int64_t>(description["high"]));
+    edge = sb::as_int(edge, nb::cast<std::int64_t>(description["low"]),
+                      nb::cast<std::int64_t>(description["high"]));
   } else if (kind == "Real") {
     // The format of an input was applied where it was made.
     edge = sb::as_real(edge);
@@ -120,7 +121,8 @@ Described describe(const nb::sequence& inputs, const nb::sequence& nodes) try {
     const auto [name, edge] = nb::cast<std::pair<std::string, nb::dict>>(item);
     described.inputs.push_back({name, edge_from(edge)});
   }
-  for (nb::handle item : nodes) described.nodes.push_back(node_from(nb::cast<nb::dict>(item), described.alive));
+  for (nb::handle item : nodes)
+    described.nodes.push_back(node_from(nb::cast<nb::dict>(item), described.alive));
   return described;
 } catch (const nb::cast_error&) {
   refuse("a description holds a value of the wrong type");
@@ -131,8 +133,8 @@ Described describe(const nb::sequence& inputs, const nb::sequence& nodes) try {
 
 class PythonPlan {
  public:
-  PythonPlan(const nb::sequence& inputs, const nb::sequence& nodes, const std::string& output, const std::string& isa,
-             int threads) {
+  PythonPlan(const nb::sequence& inputs, const nb::sequence& nodes, const std::string& output,
+             const std::string& isa, int threads) {
     const sb::KernelTable* kernels = sb::find_kernels(isa);
     if (kernels == nullptr) refuse("instruction set '" + isa + "' is not usable here");
     const Described described = describe(inputs, nodes);
@@ -148,7 +150,8 @@ class PythonPlan {
 
   // Per node, the median over `repeats` of the microseconds booked on it.
   std::vector<double> profile(const std::vector<Array>& inputs, Output output, int repeats) const {
-    if (repeats < 1 || repeats > 1'000'000) refuse("repeats must be 1..1000000, got " + std::to_string(repeats));
+    if (repeats < 1 || repeats > 1'000'000)
+      refuse("repeats must be 1..1000000, got " + std::to_string(repeats));
     std::vector<std::vector<double>> times(plan_->steps());
     std::vector<double> seconds(plan_->steps());
     for (int i = 0; i < repeats; ++i) {
@@ -206,7 +209,8 @@ class PythonPlan {
   }
 
   template <class AnyArray>
-  static void check(const AnyArray& array, const sb::Edge& edge, std::size_t samples, const std::string& what) {
+  static void check(const AnyArray& array, const sb::Edge& edge, std::size_t samples,
+                    const std::string& what) {
     bool fits = array.dtype() == array_type(edge) && array.ndim() == (edge.vector ? 2 : 4);
     fits = fits && array.shape(0) == samples && array.shape(1) == edge.channels;
     fits = fits && (edge.vector || (array.shape(2) == edge.height && array.shape(3) == edge.width));

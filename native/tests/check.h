@@ -28,10 +28,10 @@ class Random {
 
 }  // namespace sb::test
 
-#define CHECK(condition)                                                     \
-  do {                                                                       \
-    if (!(condition)) {                                                      \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
+    if (!(condition)) {                                                         \
       std::printf("%s:%d: CHECK(%s) failed\n", __FILE__, __LINE__, #condition); \
-      ++sb::test::failures;                                                  \
-    }                                                                        \
+      ++sb::test::failures;                                                     \
+    }                                                                           \
   } while (false)

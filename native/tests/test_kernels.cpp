@@ -30,7 +30,8 @@ void test_product(const Gemm& gemm, Random& random, std::size_t count, std::size
   gemm.pack(weights.data(), filters, depth, packed.data());
   std::vector<Sum> start(filters), out(count * (filters + 3), Sum{77});
   for (Sum& s : start) s = static_cast<Sum>(random.between(-100, 100));
-  gemm.run({rows.data(), stride, count, packed.data(), depth, filters, start.data(), out.data(), filters + 3});
+  gemm.run(
+      {rows.data(), stride, count, packed.data(), depth, filters, start.data(), out.data(), filters + 3});
   for (std::size_t r = 0; r < count; ++r) {
     const Element* row = reinterpret_cast<const Element*>(rows.data() + r * stride);
     for (std::size_t f = 0; f < filters; ++f) {
@@ -57,8 +58,8 @@ void test_products(const KernelTable& table) {
                                                [](Random& r) { return r.next(); });
         test_product<std::uint8_t, std::int8_t, std::int32_t>(table.bytes, random, count, filters, depth,
                                                               [](Random& r) { return r.next() >> 32; });
-        test_product<std::int32_t, std::int8_t, std::int32_t>(
-            table.ints, random, count, filters, depth, [](Random& r) { return r.between(-127, 127); });
+        test_product<std::int32_t, std::int8_t, std::int32_t>(table.ints, random, count, filters, depth,
+                                                              [](Random& r) { return r.between(-127, 127); });
         // Small integers as floats: every order of summation is exact.
         test_product<float, float, float>(table.float32, random, count, filters, depth,
                                           [](Random& r) { return r.between(-9, 9); });
@@ -66,8 +67,9 @@ void test_products(const KernelTable& table) {
 }
 
 float any_float(Random& random) {
-  static const float kSpecial[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, 1.5f, 2.5f, 65504.0f, 65519.0f, 65520.0f, -1e30f,
-                                   6e-8f, 2.98e-8f, 6.1e-5f, INFINITY, -INFINITY, NAN};
+  static const float kSpecial[] = {0.0f,     -0.0f,    1.0f,     -1.0f,     0.5f,   1.5f,
+                                   2.5f,     65504.0f, 65519.0f, 65520.0f,  -1e30f, 6e-8f,
+                                   2.98e-8f, 6.1e-5f,  INFINITY, -INFINITY, NAN};
   if (random.between(0, 3) == 0) return kSpecial[random.between(0, 16)];
   return std::ldexp(static_cast<float>(random.between(-8'000'000, 8'000'000)), random.between(-46, 2));
 }
@@ -108,7 +110,8 @@ void test_elementwise(const KernelTable& table) {
         if (random.between(0, 5) == 0) ints[i] = cut[i];
         invert[i] = -random.between(0, 1);
       }
-      std::vector<Word> bits(words_for(n)), other(words_for(n)), want_bits(words_for(n)), want_other(words_for(n));
+      std::vector<Word> bits(words_for(n)), other(words_for(n)), want_bits(words_for(n)),
+          want_other(words_for(n));
 
       table.threshold(ints.data(), invert.data(), cut.data(), n, bits.data());
       for (std::size_t i = 0; i < n; ++i)

@@ -13,7 +13,8 @@ constexpr std::size_t kChannels = 70, kSide = 9, kClasses = 10;
 
 struct Weights {
   std::vector<std::uint8_t> conv = std::vector<std::uint8_t>(divide_up(kChannels * kChannels * 9, 8));
-  std::vector<std::uint8_t> linear = std::vector<std::uint8_t>(divide_up(kClasses * kChannels * kSide * kSide, 8));
+  std::vector<std::uint8_t> linear =
+      std::vector<std::uint8_t>(divide_up(kClasses * kChannels * kSide * kSide, 8));
   std::vector<std::int32_t> threshold = std::vector<std::int32_t>(kChannels);
   std::vector<std::int8_t> direction = std::vector<std::int8_t>(kChannels);
 
@@ -26,7 +27,9 @@ struct Weights {
   }
 };
 
-Tensor tensor(Type type, std::vector<std::size_t> shape, const void* data) { return {type, std::move(shape), data}; }
+Tensor tensor(Type type, std::vector<std::size_t> shape, const void* data) {
+  return {type, std::move(shape), data};
+}
 
 std::vector<NodeDescription> network(const Weights& w) {
   const std::vector<std::int64_t> window = {3, 3, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -50,8 +53,8 @@ InputDescription input() {
   return {"x", as_bits(edge)};
 }
 
-std::unique_ptr<Plan> build(const std::vector<NodeDescription>& nodes, const KernelTable& kernels, int threads,
-                            std::string& error) {
+std::unique_ptr<Plan> build(const std::vector<NodeDescription>& nodes, const KernelTable& kernels,
+                            int threads, std::string& error) {
   return Plan::build({input()}, nodes, "y", kernels, threads, error);
 }
 
@@ -73,7 +76,8 @@ void test_threads_agree() {
       for (auto& result : results)
         callers.emplace_back([&] {
           std::string wrong;
-          for (int repeat = 0; repeat < 5; ++repeat) CHECK(plan->run({batch.data()}, kSamples, result.data(), wrong));
+          for (int repeat = 0; repeat < 5; ++repeat)
+            CHECK(plan->run({batch.data()}, kSamples, result.data(), wrong));
         });
       for (std::thread& caller : callers) caller.join();
       if (expected.empty()) expected = results[0];
@@ -93,9 +97,12 @@ void test_lies_are_refused() {
   refuse([](auto& nodes) { nodes[0].tensors.clear(); });
   refuse([](auto& nodes) { nodes[0].tensors["weight"].shape = {1}; });
   refuse([](auto& nodes) { nodes[0].attributes["filters"] = std::int64_t{1} << 62; });
-  refuse([](auto& nodes) { nodes[0].attributes["window"] = std::vector<std::int64_t>(10, std::int64_t{1} << 62); });
+  refuse([](auto& nodes) {
+    nodes[0].attributes["window"] = std::vector<std::int64_t>(10, std::int64_t{1} << 62);
+  });
   refuse([](auto& nodes) { nodes[0].attributes["groups"] = std::int64_t{0}; });
-  refuse([](auto& nodes) { nodes[1].tensors["threshold"].shape = {kChannels, static_cast<std::size_t>(-1)}; });
+  refuse(
+      [](auto& nodes) { nodes[1].tensors["threshold"].shape = {kChannels, static_cast<std::size_t>(-1)}; });
   refuse([](auto& nodes) { nodes[1].inputs = {"y"}; });
   refuse([](auto& nodes) { nodes[3].op = ""; });
   std::string error;

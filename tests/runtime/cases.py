@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from hypothesis import strategies as st
+
 from signbit.packed import nodes as n
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
@@ -27,7 +28,9 @@ def values(rng: Rng, edge: Edge, batch: int) -> np.ndarray:
             return rng.choice(np.array([-3, -1, 1, 3], np.int8), shape)
         case Int(low=low, high=high):
             return rng.integers(low, high + 1, shape, dtype=np.int32)
-    x = rng.normal(size=shape).astype(np.float32) * rng.choice(np.array([0.5, 4, 3e4], np.float32), shape, p=[0.6, 0.3, 0.1])
+    x = rng.normal(size=shape).astype(np.float32) * rng.choice(
+        np.array([0.5, 4, 3e4], np.float32), shape, p=[0.6, 0.3, 0.1]
+    )
     x[rng.random(shape) < 0.05] = 0
     x[rng.random(shape) < 0.05] = -0.0
     return x
@@ -132,8 +135,8 @@ def window_sum(draw: Draw, rng: Rng) -> Graph:
     x = edge_of(draw, kind, vector=vector)
     if vector:
         return one({"x": x}, n.WindowSum(name="y", inputs=("x",)))
-    return one({"x": x}, n.WindowSum(name="y", inputs=("x",), window=window_of(draw, x),
-                                     groups=groups_of(draw, x.shape[0]), pad_value=draw(st.sampled_from([-1, 0, 1]))))  # fmt: skip
+    window, groups, pad = window_of(draw, x), groups_of(draw, x.shape[0]), draw(st.sampled_from([-1, 0, 1]))
+    return one({"x": x}, n.WindowSum(name="y", inputs=("x",), window=window, groups=groups, pad_value=pad))
 
 
 def dense_weight(draw: Draw, rng: Rng, kind: str, shape: tuple[int, ...]) -> dict:

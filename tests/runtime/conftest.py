@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from signbit import runtime
 from signbit.packed import reference
 from signbit.packed.graph import Graph

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+
 from runtime.cases import CHANNELS, Draw, Rng, bit_weights, filters_of, floats, groups_of, window_of
 from signbit.packed import nodes as n
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
@@ -95,7 +96,9 @@ class Builder:
             others = [k for k, e in self.edges.items() if type(e) is type(edge)]
             self.add(n.Concat, name, self.draw(st.sampled_from(others)))
         if kind == "select":
-            self.add(n.Select, name, index=self.rng.integers(0, c, self.draw(st.sampled_from(CHANNELS)), dtype=np.int32))
+            self.add(
+                n.Select, name, index=self.rng.integers(0, c, self.draw(st.sampled_from(CHANNELS)), dtype=np.int32)
+            )
         if len(edge.shape) == 1:
             return
         if kind == "pool":
@@ -110,7 +113,9 @@ class Builder:
 
 def network(draw: Draw, rng: Rng) -> Graph:
     """A random network over an image."""
-    builder = Builder(draw, rng, Image((draw(st.sampled_from([1, 3])), draw(st.integers(3, 9)), draw(st.integers(3, 9)))))
+    builder = Builder(
+        draw, rng, Image((draw(st.sampled_from([1, 3])), draw(st.integers(3, 9)), draw(st.integers(3, 9))))
+    )
     for _ in range(draw(st.integers(3, 14))):
         builder.step()
     output = builder.nodes[-1].name if builder.nodes else "input"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from runtime.cases import CASES, values
 from runtime.test_networks import small_network
 from signbit.runtime.handover import describe_inputs, describe_nodes
@@ -12,6 +13,9 @@ INTEGERS = st.sampled_from([-(2**63), -(2**31) - 1, -1, 0, 1, 2, 3, 63, 64, 65, 
 ANYTHING = st.one_of(
     INTEGERS, st.floats(), st.booleans(), st.text(max_size=3), st.lists(INTEGERS, max_size=11), st.none()
 )
+
+KINDS = st.sampled_from(["Image", "Bits", "Int", "Real"])
+SHAPES = st.one_of(st.tuples(INTEGERS), st.tuples(INTEGERS, INTEGERS, INTEGERS))
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ def test_the_description_is_right_to_begin_with(build):
 def test_one_wrong_field_is_named(build, change, message):
     inputs, nodes, output = described()
     change(inputs, nodes)
-    with pytest.raises(ValueError, match=".") as error:
+    with pytest.raises(ValueError, match=r".") as error:
         build(inputs, nodes, output)
     assert message in str(error.value)
 
@@ -102,7 +106,7 @@ def test_batches_are_checked(build):
         ([], y), ([x, x], y), ([x[:1]], y), ([x.astype(np.int32)], y), ([x[:, :, :4]], y), ([x[0]], y),
         ([x], y[:1]), ([x], y.astype(np.float32)), ([x], y[:, :9].copy()), ([x], y[0]),
     ]:  # fmt: skip
-        with pytest.raises(ValueError, match="is not a batch of|another number of inputs"):
+        with pytest.raises(ValueError, match=r"is not a batch of|another number of inputs"):
             plan.run(batches, out)
     for repeats in (0, -5):
         with pytest.raises(ValueError, match="repeats"):
@@ -136,15 +140,16 @@ def test_random_damage_never_crashes(build, op, data):
         if field == "edge":
             edge = data.draw(st.sampled_from(inputs))[1]
             key = data.draw(st.sampled_from(sorted(edge)))
-            edge[key] = data.draw(st.sampled_from(["Image", "Bits", "Int", "Real"])) if key == "kind" else data.draw(
-                st.one_of(st.tuples(INTEGERS), st.tuples(INTEGERS, INTEGERS, INTEGERS)) if key == "shape" else INTEGERS)  # fmt: skip
+            edge[key] = data.draw({"kind": KINDS, "shape": SHAPES}.get(key, INTEGERS))
         elif field == "inputs":
             node["inputs"] = data.draw(st.lists(st.sampled_from([*graph.inputs, "y"]), max_size=4))
         elif node[field]:
             key = data.draw(st.sampled_from(sorted(node[field])))
             if field == "tensors":
                 shape = data.draw(st.sampled_from([(), (0,), (1,), (2, 0), (3, 256), node[field][key].shape[:1]]))
-                node[field][key] = np.full(shape, 7, data.draw(st.sampled_from([np.uint8, np.int8, np.int32, np.float32])))
+                node[field][key] = np.full(
+                    shape, 7, data.draw(st.sampled_from([np.uint8, np.int8, np.int32, np.float32]))
+                )
             else:
                 node[field][key] = data.draw(ANYTHING)
     try:

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+
 from signbit import runtime
 from signbit.packed import ImagePreparation, PackedFileError, reference, save
 from signbit.packed import nodes as n
@@ -17,17 +18,18 @@ def classifier(labels=("cat", "dog", "eel")):
     rng = np.random.default_rng(0)
     whole = Window(kernel=(4, 4))
     weight = encode_dense(rng.integers(0, 2, (3, 48), dtype=np.uint8))
+    scale, offset = np.full(3, 0.001, np.float32), np.zeros(3, np.float32)
     return Graph(
         {"input": Image((3, 4, 4))},
         (
             n.BinaryConv(name="conv", inputs=("input",), window=whole, filters=3, weight=weight),
-            n.Affine(name="scaled", inputs=("conv",), scale=np.full(3, 0.001, np.float32), offset=np.zeros(3, np.float32)),
+            n.Affine(name="scaled", inputs=("conv",), scale=scale, offset=offset),
             n.Flatten(name="logits", inputs=("scaled",)),
         ),
         "logits",
         ImagePreparation(height=4, width=4),
         labels,
-    )  # fmt: skip
+    )
 
 
 def test_the_reference_is_always_there_and_last():
@@ -85,7 +87,7 @@ def test_the_environment_forces_an_instruction_set(monkeypatch):
         monkeypatch.setenv("SIGNBIT_ISA", isa)
         assert runtime.compile(classifier()).isa == isa
     monkeypatch.setenv("SIGNBIT_ISA", "avx513")
-    with pytest.raises(ValueError, match="SIGNBIT_ISA 'avx513' is not usable here; there is .*reference"):
+    with pytest.raises(ValueError, match=r"SIGNBIT_ISA 'avx513' is not usable here; there is .*reference"):
         runtime.compile(classifier())
     assert runtime.compile(classifier(), isa="reference").isa == "reference"
 

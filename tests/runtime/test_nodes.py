@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from runtime.cases import CASES, values
 from signbit.packed.nodes import NODES
 

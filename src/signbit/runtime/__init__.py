@@ -2,6 +2,6 @@
 
 from signbit.runtime.engine import NodePlan
 from signbit.runtime.isa import isas
-from signbit.runtime.model import Model, NodeTime, Prediction, compile, load
+from signbit.runtime.model import Model, NodeTime, Prediction, compile, load  # noqa: A004
 
 __all__ = ["Model", "NodePlan", "NodeTime", "Prediction", "compile", "isas", "load"]

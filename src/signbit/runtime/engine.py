@@ -13,7 +13,7 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
 from signbit.runtime.handover import describe_inputs, describe_nodes
-from signbit.runtime.isa import REFERENCE, _native
+from signbit.runtime.isa import REFERENCE
 
 _DTYPES: dict[type[Edge], type] = {Image: np.uint8, Bits: np.int8, Int: np.int32, Real: np.float32}
 
@@ -44,6 +44,8 @@ class NativeEngine:
     """A plan of the native engine; what is fused into an earlier node takes no time of its own."""
 
     def __init__(self, graph: Graph, isa: str, threads: int) -> None:
+        from signbit import _native  # there only where it was built, as `isas` says
+
         self._inputs = tuple(graph.inputs)
         output = graph.edges[graph.output]
         self._shape, self._dtype = output.shape, _DTYPES[type(output)]

@@ -2,11 +2,7 @@
 
 import difflib
 import os
-
-try:
-    from signbit import _native
-except ImportError:  # installed without a compiler, or a source tree that was never built
-    _native = None
+from functools import cache
 
 REFERENCE = "reference"
 VARIABLE = "SIGNBIT_ISA"
@@ -14,7 +10,16 @@ VARIABLE = "SIGNBIT_ISA"
 
 def isas() -> tuple[str, ...]:
     """Usable instruction sets, best first; last the reference interpreter, which needs no extension."""
-    return (*(() if _native is None else _native.isas()), REFERENCE)
+    return (*_native_isas(), REFERENCE)
+
+
+@cache
+def _native_isas() -> tuple[str, ...]:
+    try:
+        from signbit import _native
+    except ImportError:  # installed without a compiler, or a source tree that was never built
+        return ()
+    return tuple(_native.isas())
 
 
 def choose(isa: str | None) -> str:

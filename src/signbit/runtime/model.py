@@ -120,6 +120,6 @@ def load(path: str | Path, *, threads: int = 1, isa: str | None = None) -> Model
     return Model(container.load(path), threads=threads, isa=isa)
 
 
-def compile(graph: Graph, *, threads: int = 1, isa: str | None = None) -> Model:
+def compile(graph: Graph, *, threads: int = 1, isa: str | None = None) -> Model:  # noqa: A001
     """Makes a graph in memory ready to run; arguments as in `load`."""
     return Model(graph, threads=threads, isa=isa)
