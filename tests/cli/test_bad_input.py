@@ -71,6 +71,7 @@ LIGHT = {
     "predict tiny.sbit digit.png --isa avx512x": "avx512x",
     "bench tiny.sbit --isa nean": "nean",
     "bench tiny.sbit --batch 0": "must be at least 1",
+    "bench tiny.sbit --batch 1000000000000": "not enough memory",
     "bench tiny.sbit --threads -1": "must be at least 1",
     "bench tiny.sbit --seconds nan": "--seconds",
     "bench tiny.sbit --against flot": "did you mean float",

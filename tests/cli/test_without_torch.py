@@ -46,6 +46,18 @@ def test_doctor_says_that_training_is_not_there():
     assert any("signbit[train]" in line for line in found["advice"])
 
 
+def test_without_the_extension_the_reference_runs_and_doctor_says_so():
+    program = PROGRAM.replace("from signbit.cli", "sys.modules['signbit._native'] = None\nfrom signbit.cli")
+    found, predicted = (
+        subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=120, check=True)
+        for words in (["doctor", "--json"], ["predict", "digits", "--json"])
+    )
+    assert json.loads(found.stdout)["isas"] == ["reference"]
+    assert not json.loads(found.stdout)["extension"]
+    assert any("numpy reference runs" in line for line in json.loads(found.stdout)["advice"])
+    assert json.loads(predicted.stdout)["isa"] == "reference"
+
+
 @pytest.mark.parametrize(
     ("words", "extra"),
     [

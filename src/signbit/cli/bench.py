@@ -229,10 +229,10 @@ def sample(edge: Edge, size: int, random: np.random.Generator) -> Array:
     shape = (size, *edge.shape)
     match edge:
         case Image():
-            return random.integers(0, 256, shape).astype(np.uint8)
+            return random.integers(0, 256, shape, dtype=np.uint8)
         case Bits():
             low, high = integer_range(edge)
             return (2 * random.integers(0, (high - low) // 2 + 1, shape) + low).astype(np.int8)
         case packed.Int(low=low, high=high):
-            return random.integers(low, high + 1, shape).astype(np.int32)
+            return random.integers(low, high + 1, shape, dtype=np.int32)
     return random.standard_normal(prod(shape)).reshape(shape).astype(np.float32)

@@ -31,6 +31,8 @@ def sentence(error: BaseException) -> str | None:
         return one_line(str(error)) if "pip install" in str(error) else None
     if isinstance(error, OSError) and error.filename is not None:
         return one_line(f"{str(error.filename)!r}: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return one_line(f"not enough memory: {error}")
     return one_line(str(error)) if isinstance(error, ValueError | OSError) else None
 
 

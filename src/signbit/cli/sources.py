@@ -16,12 +16,12 @@ def packed_path(name: str) -> Path:
         UserError: no such file and no such shipped model, or a directory.
     """
     path = Path(name)
-    if path.is_dir():
-        raise UserError(f"{name!r} is a folder; a packed file is made from a run by: signbit export {name} model.sbit")
-    if path.exists():
+    if path.is_file():
         return path
     if name in assets.models():
         return assets.model(name)
+    if path.is_dir():
+        raise UserError(f"{name!r} is a folder; a packed file is made from a run by: signbit export {name} model.sbit")
     if path.suffix or path.parent != Path():
         raise UserError(f"packed model {name!r} does not exist")
     raise unknown("packed model", name, [*assets.models(), *(str(p) for p in sorted(Path().glob("*.sbit")))])
