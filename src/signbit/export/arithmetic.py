@@ -18,9 +18,7 @@ Constant = float | Tensor
 
 
 @lowers_function(operator.add, operator.iadd, torch.add, "add", "add_")
-def _add(context: Context, path: str, a: Any, b: Any, *, alpha: float = 1) -> Any:
-    if not isinstance(a, Value) and not isinstance(b, Value):
-        return a + alpha * b
+def _add(context: Context, path: str, a: Any, b: Any, *, alpha: float = 1) -> Value:
     if not isinstance(b, Value):
         return _scaled(a, path, added=alpha * b)
     if alpha != 1:
@@ -34,28 +32,28 @@ def _add(context: Context, path: str, a: Any, b: Any, *, alpha: float = 1) -> An
 
 
 @lowers_function(operator.sub, operator.isub, torch.sub, "sub", "sub_")
-def _sub(context: Context, path: str, a: Any, b: Any, *, alpha: float = 1) -> Any:
+def _sub(context: Context, path: str, a: Any, b: Any, *, alpha: float = 1) -> Value:
     return _add(context, path, a, b, alpha=-alpha)
 
 
 @lowers_function(operator.neg, torch.neg, "neg")
-def _neg(context: Context, path: str, a: Any) -> Any:
-    return _scaled(a, path, factor=-1.0) if isinstance(a, Value) else -a
+def _neg(context: Context, path: str, x: Value) -> Value:
+    return _scaled(x, path, factor=-1.0)
 
 
 @lowers_function(operator.truediv, operator.itruediv, torch.div, "div", "div_")
-def _div(context: Context, path: str, a: Any, b: Any) -> Any:
+def _div(context: Context, path: str, a: Any, b: Any) -> Value:
     if isinstance(b, Value):
         raise ExportError(f"{path}: dividing by a value that depends on the sample has no packed form")
-    return _scaled(a, path, factor=1 / b) if isinstance(a, Value) else a / b
+    return _scaled(a, path, factor=1 / b)
 
 
 @lowers_function(operator.mul, operator.imul, torch.mul, "mul", "mul_")
-def _mul(context: Context, path: str, a: Any, b: Any) -> Any:
-    if not isinstance(a, Value) or not isinstance(b, Value):
-        if not isinstance(a, Value):
-            a, b = b, a
-        return _scaled(a, path, factor=b) if isinstance(a, Value) else a * b
+def _mul(context: Context, path: str, a: Any, b: Any) -> Value:
+    if not isinstance(b, Value):
+        return _scaled(a, path, factor=b)
+    if not isinstance(a, Value):
+        return _scaled(b, path, factor=a)
     x, gate = (a, b) if np.prod(a.shape) >= np.prod(b.shape) and _opening(a) is None else (b, a)
     if (function := _opening(gate)) is not None:
         gate = Value(gate.source, gate.shape, gate.steps[: -1 - isinstance(gate.steps[-1], Unsqueeze)])
@@ -71,7 +69,7 @@ def _opening(x: Value) -> str | None:
 
 
 def _scaled(x: Value, path: str, *, factor: Constant = 1.0, added: Constant = 0.0) -> Value:
-    """X · factor + added with constants of one value per channel, or one for all."""
+    """Multiplies x by `factor` and adds `added`, constants of one value per channel, or one for all."""
     channels = x.shape[0]
     for constant in (factor, added):
         if isinstance(constant, Tensor) and not _per_channel(constant, x):

@@ -67,7 +67,7 @@ class Scaling(Step):
 
     @classmethod
     def shift(cls, path: str, value: Tensor) -> "Scaling":
-        """X + value, per channel, in torch's single rounding."""
+        """Adds `value` per channel, in torch's single rounding."""
 
         def function(x: Tensor) -> Tensor:
             return x + per_channel(value, x)
