@@ -28,6 +28,32 @@ def test_hold_out_takes_either_end(dataset: Dataset) -> None:
     assert dataset.hold_out(None) == (dataset, None)
 
 
+def test_a_fraction_is_taken_of_each_class_evenly(dataset: Dataset) -> None:
+    rest, held = dataset.hold_out("fraction:0.4")
+    assert held is not None
+    assert held.images.ravel().tolist() == [4, 5, 8, 9]
+    assert rest.images.ravel().tolist() == [0, 1, 2, 3, 6, 7]
+
+
+def test_two_parts_one_after_the_other(dataset: Dataset) -> None:
+    rest, reserved = dataset.hold_out("last:2", key="reserve")
+    rest, validation = rest.hold_out("last:3")
+    assert reserved is not None
+    assert validation is not None
+    parts = [part.images.ravel().tolist() for part in (rest, validation, reserved)]
+    assert parts == [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9]]
+    with pytest.raises(ValueError, match="reserve 'last:10' must hold out"):
+        dataset.hold_out("last:10", key="reserve")
+
+
+@pytest.mark.parametrize(
+    "rule", ["fraction:", "fraction:x", "fraction:0", "fraction:1", "fraction:0.1", "fraction:nan"]
+)
+def test_fractions_are_checked(dataset: Dataset, rule: str) -> None:
+    with pytest.raises(ValueError, match="validation 'fraction"):
+        dataset.hold_out(rule)
+
+
 @pytest.mark.parametrize("rule", ["", "last", "last:", "last:x", "middle:3", "last:-3", "last:0", "last:10"])
 def test_hold_out_refuses_other_rules(dataset: Dataset, rule: str) -> None:
     with pytest.raises(ValueError, match="validation"):

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from signbit.data import Dataset, load
+from signbit.data import DataError, Dataset, load
 from signbit.data.loader import Loader, mix
 
 
@@ -27,6 +30,33 @@ def test_the_order_is_a_function_of_the_seed(dataset: Dataset) -> None:
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert first.sort().values.tolist() == list(range(65))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Dataset:
+    for label in ("a", "b"):
+        (tmp_path / "train" / label).mkdir(parents=True)
+        for number in range(9):
+            Image.new("L", (4, 4), 10 * number).save(tmp_path / "train" / label / f"{number}.png")
+    return load("image-folder", tmp_path, grey=True)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_workers_change_nothing(files: Dataset, seed: int | None) -> None:
+    state = torch.get_rng_state()
+    one, two = (list(Loader(files, batch_size=5, seed=seed, workers=workers)) for workers in (0, 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [len(labels) for _, labels in one] == [5, 5, 5, 3]
+    for (images, labels), (other_images, other_labels) in zip(one, two, strict=True):
+        assert torch.equal(images, other_images)
+        assert torch.equal(labels, other_labels)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_stops_with_its_name(files: Dataset, workers: int, tmp_path: Path) -> None:
+    (tmp_path / "train" / "b" / "3.png").write_bytes(b"damage")
+    with pytest.raises(DataError, match=r"^'[^']*3\.png' is not an image"):
+        list(Loader(files, batch_size=5, workers=workers))
 
 
 def test_batch_sizes_are_checked(dataset: Dataset) -> None:

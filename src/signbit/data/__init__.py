@@ -1,6 +1,8 @@
-"""Real images in memory: readers of the official layouts. Needs numpy, not torch (`data.loader` and `augment` do)."""
+"""Real images with their classes: readers of the official layouts. Needs numpy, not torch (`loader`, `augment` do)."""
 
-from signbit.data.dataset import DataError, Dataset
+from signbit.data.dataset import Dataset
+from signbit.data.error import DataError
+from signbit.data.files import ImageFiles
 from signbit.data.sets import load, names
 
-__all__ = ["DataError", "Dataset", "load", "names"]
+__all__ = ["DataError", "Dataset", "ImageFiles", "load", "names"]

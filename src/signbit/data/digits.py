@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from signbit.data.dataset import DataError, Dataset
+from signbit.data.dataset import Dataset
+from signbit.data.error import DataError
 from signbit.packed import ImagePreparation
 
 HELD_OUT = 5

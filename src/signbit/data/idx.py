@@ -8,12 +8,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from signbit.data.dataset import DataError, Dataset
+from signbit.data.dataset import Dataset
+from signbit.data.error import DataError
 from signbit.packed import ImagePreparation
 
 PREFIX = {"train": "train", "test": "t10k"}
 DIGITS = tuple("0123456789")
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+SOURCE = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "fashion-mnist": "https://github.com/zalandoresearch/fashion-mnist/tree/master/data/fashion",
+}
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
@@ -77,7 +83,7 @@ def _find(root: Path, folders: tuple[str, ...], stem: str, rank: int, name: str)
             if (root / folder / file).is_file():
                 return root / folder / file
     looked = ", ".join(str(root / folder) for folder in folders)
+    where = f" (from {SOURCE[name]})" if name in SOURCE else ""
     raise DataError(
-        f"{name}: no {names[0]} (or .gz) in {looked}; put the four idx files there "
-        "(MNIST: https://ossci-datasets.s3.amazonaws.com/mnist/), or set data.root"
+        f"{name}: no {names[0]} (or .gz) in {looked}; put the four idx files there{where}, or set data.root"
     )

@@ -1,16 +1,21 @@
-"""Batches of a data set in memory, in an order that is a function of a seed alone."""
+"""Batches of a data set, in an order that is a function of a seed alone."""
 
 from collections.abc import Iterator
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from signbit.data.dataset import Dataset
+from signbit.data.error import DataError
+from signbit.data.files import ImageFiles
 
 Batch = tuple[Tensor, Tensor]
 
 
+@final
 class Loader:
     """Yields (images uint8 (B, C, H, W), labels int64 (B,)).
 
@@ -19,34 +24,75 @@ class Loader:
         batch_size: images a batch.
         seed: None keeps the data set's order; a number shuffles, the same way in every pass.
         drop_last: leaves out a last batch that is not full.
+        workers: processes that decode image files ahead of time; 0 decodes in this one. Images in memory need none.
     """
 
-    def __init__(self, dataset: Dataset, *, batch_size: int, seed: int | None = None, drop_last: bool = False) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+        drop_last: bool = False,
+        workers: int = 0,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         if drop_last and len(dataset) < batch_size:
             raise ValueError(f"batch_size {batch_size} is larger than the {len(dataset)} images of {dataset.name}")
-        self.images = torch.from_numpy(np.require(dataset.images, requirements=["C", "W"]))
-        self.labels = torch.from_numpy(np.require(dataset.labels, requirements=["C", "W"]))
+        self.source = _Source(dataset)
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
+        self.workers = workers if isinstance(dataset.images, ImageFiles) else 0
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.labels), self.batch_size)
+        whole, rest = divmod(len(self.source.labels), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def order(self) -> Tensor:
         """Indices of the images, (N,)."""
+        count = len(self.source.labels)
         if self.seed is None:
-            return torch.arange(len(self.labels))
-        return torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(self.seed))
+            return torch.arange(count)
+        return torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self.order()
-        for i in range(len(self)):
-            index = order[i * self.batch_size : (i + 1) * self.batch_size]
-            yield self.images[index], self.labels[index]
+        indices = torch.split(self.order(), self.batch_size)[: len(self)]
+        if not self.workers:
+            yield from map(self.source.read, indices)
+            return
+        # A generator of its own, so that starting workers takes nothing from torch's global one.
+        for batch in DataLoader(
+            self.source, sampler=indices, batch_size=None, num_workers=self.workers, generator=torch.Generator()
+        ):
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
+
+
+@final
+class _Source(torch.utils.data.Dataset[Batch | DataError]):
+    """Batches by the indices of their images."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        images = dataset.images
+        self.images = (
+            images if isinstance(images, ImageFiles) else torch.from_numpy(np.require(images, requirements=["C", "W"]))
+        )
+        self.labels = torch.from_numpy(np.require(dataset.labels, requirements=["C", "W"]))
+
+    def read(self, index: Tensor) -> Batch:
+        if isinstance(self.images, ImageFiles):
+            return torch.from_numpy(self.images[index.numpy()]), self.labels[index]
+        return self.images[index], self.labels[index]
+
+    def __getitem__(self, index: Tensor) -> Batch | DataError:
+        """For workers: an error as a value, because raised in another process it would lose its one sentence."""
+        try:
+            return self.read(index)
+        except DataError as error:
+            return error
 
 
 def mix(seed: int, count: int) -> int:

@@ -1,13 +1,18 @@
 """The data sets by name, and one function that loads any of them."""
 
+import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from signbit.data.cifar import load_cifar10
+from signbit.data.cifar import CIFAR10, CIFAR100, load_cifar
 from signbit.data.dataset import Dataset
 from signbit.data.digits import load_digits
+from signbit.data.folder import load_folder
 from signbit.data.idx import DIGITS, FASHION, load_idx
+from signbit.data.npz import load_npz
 
 SPLITS = ("train", "test")
 
@@ -28,12 +33,15 @@ def _digits(root: Path, split: str) -> Dataset:
     return load_digits(split)
 
 
-_LOADERS: dict[str, Callable[[Path, str], Dataset]] = {
-    "cifar10": load_cifar10,
+_LOADERS: dict[str, Callable[..., Dataset]] = {
+    "cifar10": partial(load_cifar, CIFAR10),
+    "cifar100": partial(load_cifar, CIFAR100),
     "digits": _digits,
     "fashion-mnist": _fashion_mnist,
     "idx": _idx,
+    "image-folder": load_folder,
     "mnist": _mnist,
+    "npz": load_npz,
 }
 
 
@@ -42,16 +50,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_LOADERS))
 
 
-def load(name: str, root: str | Path = "data", split: str = "train") -> Dataset:
-    """Loads one split of a data set into memory.
+def load(name: str, root: str | Path = "data", split: str = "train", **options: Any) -> Dataset:
+    """Loads one split of a data set: into memory, except "image-folder", whose files are decoded when they are used.
 
     Args:
         name: one of `names()`; "idx" takes any four MNIST-like idx files.
         root: folder that holds the files in their official layout; not used by "digits".
         split: "train" or "test".
+        options: what the reader takes beyond these: `size`, `resize` and `grey` of "image-folder".
 
     Raises:
-        ValueError: unknown name or split.
+        ValueError: unknown name, split or option, or an option's value that does not fit.
         DataError: files that are missing, truncated or inconsistent.
     """
     if name not in _LOADERS:
@@ -59,4 +68,9 @@ def load(name: str, root: str | Path = "data", split: str = "train") -> Dataset:
         raise ValueError(f"unknown data set {name!r}; {'nearest' if near else 'known'}: {', '.join(near or names())}")
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    return _LOADERS[name](Path(root), split)
+    loader = _LOADERS[name]
+    accepted = [*inspect.signature(loader).parameters][2:]
+    for option in options:
+        if option not in accepted:
+            raise ValueError(f"data set {name} has no option {option!r}; it takes {', '.join(accepted) or 'none'}")
+    return loader(Path(root), split, **options)

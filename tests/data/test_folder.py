@@ -1,0 +1,89 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from signbit.data import DataError, ImageFiles, load
+
+
+def save(path: Path, *, size: tuple[int, int] = (6, 5), colour: tuple[int, int, int] = (255, 0, 0)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number in range(4):
+        save(tmp_path / "train" / "cat" / f"{number}.png", colour=(number, 0, 0))
+        save(tmp_path / "train" / "ant" / f"{number}.jpg", colour=(0, 10 * number, 0))
+    save(tmp_path / "val" / "cat" / "a.PNG", colour=(9, 0, 0))
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("not an image")
+    return tmp_path
+
+
+def test_classes_are_folders_and_files_wait(root: Path) -> None:
+    dataset = load("image-folder", root)
+    assert dataset.classes == ("ant", "cat")
+    assert dataset.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert isinstance(dataset.images, ImageFiles)
+    assert dataset.image.shape == (3, 5, 6)
+    assert dataset.images[4:].shape == (4, 3, 5, 6)
+    assert dataset.images[np.array([7, 4, 5])][:, 0, 0, 0].tolist() == [3, 0, 1]
+    test = load("image-folder", root, "test")
+    assert test.labels.tolist() == [1]
+    assert test.images[:][0, :, 0, 0].tolist() == [9, 0, 0]
+
+
+def test_parts_stay_files(root: Path) -> None:
+    rest, held = load("image-folder", root).hold_out("fraction:0.5")
+    assert held is not None
+    assert isinstance(held.images, ImageFiles)
+    assert [name.decode() for name in held.images.names] == ["ant/1.jpg", "ant/3.jpg", "cat/1.png", "cat/3.png"]
+    assert rest.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_a_size_brings_all_to_one(root: Path) -> None:
+    save(root / "train" / "ant" / "9.png", size=(20, 9))
+    with pytest.raises(DataError, match=r"0\.jpg has 6x5 pixels but .*9\.png has 20x9; set data\.options\.size"):
+        load("image-folder", root)
+    dataset = load("image-folder", root, size=4, resize=5)
+    assert dataset.images[:].shape == (9, 3, 4, 4)
+    assert load("image-folder", root, size=4, grey=True).image.shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size must be an integer >= 1 or null, got 0"),
+        ({"size": "big"}, "size must be an integer"),
+        ({"size": 8, "resize": 4}, "resize 4 is smaller"),
+        ({"resize": 8}, "needs data.options.size"),
+        ({"width": 8}, "no option 'width'; it takes size, resize, grey"),
+    ],
+)
+def test_options_are_checked(root: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load("image-folder", root, **options)
+
+
+def test_missing_folders_say_what_to_do(tmp_path: Path, root: Path) -> None:
+    with pytest.raises(DataError, match=r"no folders of classes in .*none/train; put one folder per class there"):
+        load("image-folder", tmp_path / "none")
+    (root / "val" / "cat" / "a.PNG").unlink()
+    with pytest.raises(DataError, match=r"val: no image \(.*\) in any"):
+        load("image-folder", root, "test")
+    save(root / "val" / "dog" / "a.png")
+    with pytest.raises(DataError, match="has no class 'dog'"):
+        load("image-folder", root, "test")
+
+
+def test_a_damaged_image_is_named(root: Path) -> None:
+    path = root / "train" / "cat" / "2.png"
+    path.write_bytes(path.read_bytes()[:-25])
+    dataset = load("image-folder", root)
+    with pytest.raises(DataError, match=r"2\.png.* is damaged.*remove the file or get it again"):
+        dataset.images[:]
+    path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"2\.png is not an image"):
+        load("image-folder", root)
