@@ -67,10 +67,19 @@ def test_debug_shows_the_traceback(words, variables):
     assert "Traceback" in done.stderr
 
 
-def test_interrupt_is_quiet(monkeypatch, capsys):
-    def stop(options):
-        raise KeyboardInterrupt
+def interrupted(options):
+    raise KeyboardInterrupt
 
+
+def interrupted_in_lightning(options):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize("stop", [interrupted, interrupted_in_lightning])
+def test_interrupt_is_quiet(stop, monkeypatch, capsys):
     monkeypatch.setattr("signbit.cli.inspect.run", stop)
     assert main(["inspect", "digits"]) == 130
     assert capsys.readouterr() == ("", "")

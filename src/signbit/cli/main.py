@@ -42,10 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run([word for word in words if word != "--debug"])
         sys.stdout.flush()
         return code
-    except SystemExit as stop:  # --help
-        return int(stop.code or 0)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except SystemExit as stop:
+        # --help ends here; Lightning turns an interrupt into exit(1).
+        interrupted = isinstance(stop.__context__, KeyboardInterrupt)
+        return 128 + signal.SIGINT if interrupted else int(stop.code or 0)
     except BrokenPipeError:
         # The reader has left; without this the interpreter complains once more while it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
