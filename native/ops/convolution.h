@@ -45,6 +45,7 @@ class Convolution final : public Operator {
   bool by_rows(std::size_t) const override {
     return rows_are_patches_ && shape_.in.positions() == positions_;
   }
+  bool begins_step() const override { return true; }
   std::size_t scratch(std::size_t rows) const override;
   std::size_t filter_granule() const override { return shape_.groups == 1 ? kWordBits : 0; }
   const char* kernel() const override;

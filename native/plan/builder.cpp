@@ -164,6 +164,7 @@ class PlanBuilder final : public Emitter {
     std::vector<bool> inner(count, false);
     for (std::size_t i = 0; i < count; ++i) {
       const Stage& stage = plan_.stages_[i];
+      if (stage.op->begins_step()) continue;
       for (std::size_t k = 0; k < stage.inputs.size(); ++k) {
         const std::size_t source = producer[stage.inputs[k]];
         const bool alone = source != kNoStage && uses[stage.inputs[k]] == 1;
