@@ -42,7 +42,8 @@ class Operator {
   virtual void run(const Call& call) const noexcept = 0;
   // Row i of the output needs only row i of this input: such steps join into one pass over memory.
   virtual bool by_rows(std::size_t input) const = 0;
-  // Never joined to what comes before it: its time is worth knowing, its filters worth dividing among threads.
+  // Never joined to what comes before it: its time is worth knowing, its filters worth dividing among
+  // threads.
   virtual bool begins_step() const { return false; }
   // Requested rows start at a multiple of this, and come in multiples of it.
   virtual std::size_t granule() const { return 1; }
