@@ -8,7 +8,9 @@ namespace {
 
 #include "kernels/gemm-inl.h"
 
-#if defined(__GNUC__)
+#if defined(__clang__)
+#define SB_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
 #define SB_UNROLL _Pragma("GCC unroll 16")
 #else
 #define SB_UNROLL
