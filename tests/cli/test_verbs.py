@@ -2,11 +2,15 @@
 
 import json
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from signbit import assets, packed
 from signbit.cli.main import main
+
+FINN = Path(__file__).parents[3] / "shared" / "data" / "ref_finn_tfc" / "model.onnx"
 
 
 @pytest.fixture
@@ -60,6 +64,28 @@ def test_resume_has_nothing_left_to_do(digits_run, call):
 
 def test_the_packed_model_is_as_right_as_the_run(digits_run, file, call):
     assert call("eval", file, "--data", "digits")["correct"] == call("eval", digits_run)["correct"]
+
+
+def test_eval_reads_a_folder_of_idx_files(file, tmp_path, call):
+    random = np.random.default_rng(0)
+    for split, count in (("train", 5), ("t10k", 7)):
+        images = random.integers(0, 256, (count, 8, 8), dtype=np.uint8)
+        labels = random.integers(0, 10, count, dtype=np.uint8)
+        header = np.array([0x803, count, 8, 8], ">u4").tobytes()
+        (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = np.array([0x801, count], ">u4").tobytes()
+        (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    assert call("eval", file, "--data", tmp_path)["samples"] == 7
+    assert call("eval", file, "--data", tmp_path, "--split", "train")["samples"] == 5
+
+
+@pytest.mark.skipif(not FINN.exists(), reason="../shared/data/ref_finn_tfc is not here")
+def test_import_of_a_finn_network_that_verifies(tmp_path, call):
+    pytest.importorskip("onnx")
+    found = call("import", FINN, tmp_path / "tfc.sbit", "--labels", ",".join("0123456789"))
+    assert found["binary_weights"] == found["weights"] == 59_008
+    assert call("verify", tmp_path / "tfc.sbit", "--samples", 16)["passed"]
+    assert call("bench", tmp_path / "tfc.sbit", "--seconds", 0.02, "--against", "float,int8")["calls"]
 
 
 def test_export_says_what_the_file_holds(file, digits_run, call):

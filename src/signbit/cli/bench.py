@@ -90,10 +90,7 @@ class Bench:
         """Everything, for people."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         total = sum(node["microseconds"] for node in self.nodes)
-        rows = [
-            (node["name"], node["op"], node["kernel"], f"{node['microseconds']:.1f}", _share(node, total))
-            for node in self.nodes
-        ]
+        rows = [(node["name"], node["op"], node["kernel"], *_cost(node["microseconds"], total)) for node in self.nodes]
         parts = [
             f"{self.cpu}, {self.isa}, {threads}",
             f"{self.latency_table()}\n{self.overhead_line()}",
@@ -103,8 +100,8 @@ class Bench:
         return "\n\n".join(parts)
 
 
-def _share(node: dict[str, Any], total: float) -> str:
-    return f"{100 * node['microseconds'] / total:.0f}%" if total > 0 else "-"
+def _cost(microseconds: float, total: float) -> tuple[str, str]:
+    return (f"{microseconds:.1f}", f"{100 * microseconds / total:.0f}%") if microseconds > 0 else ("-", "-")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

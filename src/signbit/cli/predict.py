@@ -31,14 +31,17 @@ def run(options: argparse.Namespace) -> Output:
     if not images:
         raise UserError(f"no images: signbit predict {options.model} IMAGE ...")
     model = runtime.load(path, threads=options.threads, isa=options.isa)
-    found = {str(image): model.predict(image, top=options.top) for image in images}
-    width = max(map(len, found))
-    lines = [
-        f"{image:{width}}  " + "  ".join(f"{p.label} {100 * p.score:.1f} %" for p in best)
-        for image, best in found.items()
-    ]
+    found = {image: model.predict(image, top=options.top) for image in images}
+    rows = {_shown(image): [f"{p.label} {100 * p.score:.1f} %" for p in best] for image, best in found.items()}
+    width = max(map(len, rows))
     predictions = [
         {"image": image, "predictions": [{"label": p.label, "score": p.score} for p in best]}
         for image, best in found.items()
     ]
-    return Output("\n".join(lines), {"model": path, "isa": model.isa, "images": predictions})
+    text = "\n".join(f"{name:{width}}  {'  '.join(best)}" for name, best in rows.items())
+    return Output(text, {"model": path, "isa": model.isa, "images": predictions})
+
+
+def _shown(image: Path) -> str:
+    """A shipped image by its place in the package, any other as it was named."""
+    return str(image.relative_to(assets.FOLDER) if image.is_relative_to(assets.FOLDER) else image)
