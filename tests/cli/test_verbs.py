@@ -68,15 +68,15 @@ def test_the_packed_model_is_as_right_as_the_run(digits_run, file, call):
 
 def test_eval_reads_a_folder_of_idx_files(file, tmp_path, call):
     random = np.random.default_rng(0)
-    for split, count in (("train", 5), ("t10k", 7)):
+    for split, count in (("train", 10), ("t10k", 7)):
         images = random.integers(0, 256, (count, 8, 8), dtype=np.uint8)
-        labels = random.integers(0, 10, count, dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
         header = np.array([0x803, count, 8, 8], ">u4").tobytes()
         (tmp_path / f"{split}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         header = np.array([0x801, count], ">u4").tobytes()
         (tmp_path / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
     assert call("eval", file, "--data", tmp_path)["samples"] == 7
-    assert call("eval", file, "--data", tmp_path, "--split", "train")["samples"] == 5
+    assert call("eval", file, "--data", tmp_path, "--split", "train")["samples"] == 10
 
 
 @pytest.mark.skipif(not FINN.exists(), reason="../shared/data/ref_finn_tfc is not here")
