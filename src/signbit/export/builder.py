@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from signbit.export.error import ExportError
 from signbit.packed import nodes as n
@@ -13,8 +15,24 @@ from signbit.packed.edges import Bits, Edge, GraphError, Image, Real, check_edge
 from signbit.packed.graph import Graph
 from signbit.packed.image import ImagePreparation
 
-if TYPE_CHECKING:
-    from signbit.export.steps import Step
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step(ABC):
+    """Something done to a value, at `path` in the model."""
+
+    path: str
+
+    @abstractmethod
+    def evaluate(self, x: Tensor) -> Tensor:
+        """What torch computes from x: (1, C, n, 1) or (n, features)."""
+
+    @abstractmethod
+    def emit(self, builder: Builder, source: str) -> str:
+        """Adds the node that does this to `source`."""
+
+    def merge(self, following: Step) -> Step | None:
+        """One step that does this and then `following`, if there is one."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)

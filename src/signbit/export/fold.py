@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from signbit.export.builder import Builder, Value
+from signbit.export.builder import Builder, Step, Value
 from signbit.export.error import ExportError
 from signbit.export.scan import Scan, scan
-from signbit.export.steps import Flatten, Function, MaxPool, Scaling, Step
+from signbit.export.steps import Flatten, Function, MaxPool, Scaling
 from signbit.packed import nodes as n
 from signbit.packed.edges import Image, Int, integer_range
 

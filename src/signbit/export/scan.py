@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signbit.export.steps import Function, MaxPool, Step
+from signbit.export.builder import Step
+from signbit.export.steps import Function, MaxPool
 from signbit.packed.bits import Array
 
 _CHUNK = 2**22

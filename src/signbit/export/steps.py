@@ -4,7 +4,6 @@ Each step can evaluate itself with the very torch module it came from, on a tens
 holds n numbers for every channel, and can emit itself as a node of real numbers.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from signbit.export.builder import Builder
+from signbit.export.builder import Builder, Step
 from signbit.export.error import ExportError
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
@@ -25,25 +24,6 @@ Function = Callable[[Tensor], Tensor]
 def per_channel(value: Tensor, x: Tensor) -> Tensor:
     """A parameter (C,) beside x (N, C, ...)."""
     return value.view(-1, *(1,) * (x.dim() - 2))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Step(ABC):
-    """Something done to a value, at `path` in the model."""
-
-    path: str
-
-    @abstractmethod
-    def evaluate(self, x: Tensor) -> Tensor:
-        """What torch computes from x: (1, C, n, 1) or (n, features)."""
-
-    @abstractmethod
-    def emit(self, builder: Builder, source: str) -> str:
-        """Adds the node that does this to `source`."""
-
-    def merge(self, following: "Step") -> "Step | None":
-        """One step that does this and then `following`, if there is one."""
-        return None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
