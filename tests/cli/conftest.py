@@ -67,3 +67,21 @@ def digits_run(tmp_path_factory):
     words = ["train", "digits", "--epochs", "1", "--threads", "1", "--run", str(path)]
     assert main(words) == 0
     return path
+
+
+@pytest.fixture(scope="session")
+def branching_graph():
+    """Two binary convolutions of the same bits, added, thresholded, classified: no chain."""
+    random = np.random.default_rng(3)
+    window = packed.Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+    up = {"threshold": np.full(1, 100, np.int32), "direction": np.ones(1, np.int8)}
+    nodes = (
+        n.Threshold(name="bits", inputs=("input",), **up),
+        n.BinaryConv(name="left", inputs=("bits",), window=window, filters=8, weight=binary(random, 8, 9)),
+        n.BinaryConv(name="right", inputs=("bits",), window=window, filters=8, weight=binary(random, 8, 9)),
+        n.Add(name="sum", inputs=("left", "right")),
+        n.Threshold(name="sum.sign", inputs=("sum",), **thresholds(random, 8)),
+        n.Flatten(name="flat", inputs=("sum.sign",)),
+        n.BinaryLinear(name="fc", inputs=("flat",), filters=10, weight=binary(random, 10, 512)),
+    )
+    return packed.Graph({"input": packed.Image((1, 8, 8))}, nodes, "fc")

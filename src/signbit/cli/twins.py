@@ -89,7 +89,7 @@ def _module(graph: Graph, node: Node, *, exact: bool, raw: bool) -> nn.Module | 
             return nn.ReLU() if isinstance(node, n.Threshold | n.Sign) and not raw else None
         case n.Threshold() | n.Sign() | n.Affine() | n.Lookup() | n.Quantize() | n.PReLU() | n.HardTanh():
             return _Reference(graph, node)
-    raise NoTwinError(f"no twin: node {node.name!r} is a {type(node).__name__}, which has no plain float counterpart")
+    raise NoTwinError(f"node {node.name!r} is a {type(node).__name__}, which has no plain float counterpart")
 
 
 class _Apply(nn.Module):
@@ -152,7 +152,7 @@ def kernel_of(graph: Graph, node: Layered) -> Array:
     if isinstance(node, n.Conv | n.Linear):
         return node.weight.astype(np.float32)
     if node.levels is not None:
-        raise NoTwinError(f"no twin: node {node.name!r} has weight levels other than -a, +a")
+        raise NoTwinError(f"node {node.name!r} has weight levels other than -a, +a")
     features = graph.edges[node.inputs[0]].shape[0]
     signs = reference.conv_signs(node, features) if isinstance(node, n.BinaryConv) else None
     return (reference.signs(node.weight, node.filters, features) if signs is None else signs).astype(np.float32)
@@ -162,7 +162,7 @@ def symmetric_padding(window: Window) -> tuple[int, int]:
     """The padding as torch wants it."""
     top, left, bottom, right = window.padding
     if (top, left) != (bottom, right):
-        raise NoTwinError(f"no twin: padding {window.padding} is not symmetric")
+        raise NoTwinError(f"padding {window.padding} is not symmetric")
     return top, left
 
 
@@ -170,7 +170,7 @@ def pool(node: n.Pool) -> nn.Module:
     """The pooling layer of a node; works on float32 and on quantized tensors."""
     window = node.window
     if node.mode == "sum":
-        raise NoTwinError(f"no twin: node {node.name!r} sums over a window")
+        raise NoTwinError(f"node {node.name!r} sums over a window")
     if node.mode == "max":
         return nn.MaxPool2d(window.kernel, window.stride, symmetric_padding(window), window.dilation)
     return nn.AvgPool2d(window.kernel, window.stride, symmetric_padding(window), count_include_pad=node.count_padding)
