@@ -4,13 +4,9 @@ Importing this package loads neither torch nor numpy; sub-packages load on first
 """
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
+from typing import Any
 
-try:
-    __version__ = version("signbit")
-except PackageNotFoundError:  # a source tree on the path, never installed
-    __version__ = "0+unknown"
+__version__: str  # looked up when asked for: reading the metadata takes longer than everything else here
 
 _SUBPACKAGES = (
     "analysis",
@@ -30,10 +26,21 @@ _SUBPACKAGES = (
 )
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("signbit")
+    except PackageNotFoundError:  # a source tree on the path, never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

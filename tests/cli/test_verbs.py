@@ -94,6 +94,12 @@ def test_export_says_what_the_file_holds(file, digits_run, call):
     assert found["binary_weights"] > 0.9 * found["weights"]
 
 
+def test_export_in_int8_is_smaller_and_proved(file, digits_run, tmp_path, call):
+    found = call("export", digits_run, tmp_path / "int8.sbit", "--stem", "int8", "--dense", "int8")
+    assert found["file_bytes"] < file.stat().st_size
+    assert call("verify", tmp_path / "int8.sbit", "--run", digits_run)["passed"]
+
+
 def test_summary_and_inspect_agree(file, digits_run, call):
     assert call("summary", digits_run)["nodes"] == call("inspect", file)["nodes"]
 

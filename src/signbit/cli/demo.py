@@ -176,8 +176,7 @@ def _recipe(data: str | Path | None, epochs: int | None) -> "Recipe":
 
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs must be at least 1, got {epochs}")
-    # One thread: layers this small gain little from a second, and lose much where it has to wait for a core.
-    recipe = replace(recipes.get("digits" if data is None else "mnist-mlp"), threads=1)
+    recipe = recipes.get("digits" if data is None else "mnist-mlp")
     if data is not None:
         if not Path(data).is_dir():
             raise UserError(f"--data {str(data)!r} is not a folder")

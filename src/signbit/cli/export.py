@@ -1,10 +1,12 @@
 """Turns a run into one packed file (.sbit): one bit per weight, batch norm and sign folded into integer thresholds.
 
-The file carries image preparation and labels and is all that predict, inspect and bench need.
+The file carries image preparation and labels and is all that predict, inspect and bench need. Real weights stay float32
+unless asked for otherwise; int8 is smaller and faster, and no longer equal to PyTorch.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 from signbit import packed
 from signbit.cli.errors import require
@@ -13,18 +15,25 @@ from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.packed import report
 
+Format = Literal["float32", "int8"]
+CALIBRATION = 256
+"""Training images from which int8 takes the ranges of the values it rounds."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit export`."""
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("output", nargs="?", help="the file to write; default: model.sbit in the run directory")
+    formats: dict[str, Any] = {"choices": get_args(Format), "default": "float32"}
+    parser.add_argument("--stem", help="number format of real weights that read the image", **formats)
+    parser.add_argument("--dense", help="number format of all other real weights, such as a classifier", **formats)
 
 
 def run(options: argparse.Namespace) -> Output:
     """Writes the packed file; the Python call is `export.export(model, path, image=..., labels=...)`."""
     source = run_path(options.run)
     target = source / "model.sbit" if options.output is None else Path(options.output)
-    graph = graph_of_run(source)
+    graph = graph_of_run(source, stem=options.stem, dense=options.dense)
     packed.save(graph, target)
     totals = report.inspect(graph)
     text = (
@@ -35,11 +44,17 @@ def run(options: argparse.Namespace) -> Output:
     return Output(text, {"run": source, "file": target, **totals.dict()["totals"]})
 
 
-def graph_of_run(source: Path) -> packed.Graph:
-    """The packed graph of the network that a run trained."""
+def graph_of_run(source: Path, *, stem: Format = "float32", dense: Format = "float32") -> packed.Graph:
+    """The packed graph of the network that a run trained; int8 ranges come from its training images."""
     require("torch", "reading a run directory")
-    from signbit import export, training
+    from signbit import data, export, training
 
     with working(f"packing {source}"):
         trained = training.load_run(source)
-        return export.to_graph(trained.model, image=trained.image, labels=trained.labels)
+        calibration = None
+        if dense == "int8":
+            config = trained.recipe.data
+            calibration = data.load(config.name, config.root, "train").images[:CALIBRATION]
+        return export.to_graph(
+            trained.model, image=trained.image, labels=trained.labels, stem=stem, dense=dense, calibration=calibration
+        )

@@ -15,6 +15,7 @@ _MLP = Recipe(
     real=REAL_ADAM,
     epochs=8,
     batch_size=100,
+    threads=1,  # layers this small gain little from a second, and lose much where it waits for a core
 )
 
 _CNN = replace(_MLP, name="mnist-cnn", model=ModelConfig(name="mnist_cnn"), epochs=4)
