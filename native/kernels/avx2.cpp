@@ -11,7 +11,7 @@ namespace {
 #if defined(__clang__)
 #define SB_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
-#define SB_UNROLL _Pragma("GCC unroll 16")
+#define SB_UNROLL _Pragma("GCC unroll 64")
 #else
 #define SB_UNROLL
 #endif
@@ -204,11 +204,12 @@ uint64_t negative_64(const float* x, const float* shift) {
   return word;
 }
 
+#include "kernels/bitplane-avx2-inl.h"
 #include "kernels/elementwise-inl.h"
 
 }  // namespace
 
 extern const KernelTable kAvx2Kernels =
-    table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>());
+    table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes);
 
 }  // namespace sb

@@ -1,12 +1,36 @@
-// Products of ±1 weights with bit-planes, shared by every instruction set. Included inside an anonymous namespace.
+// Products of ±1 weights with bit-planes, shared by every instruction set. Included inside an anonymous
+// namespace.
 //
-// A lane is an output position; a plane holds one input bit of every lane. A `Vector` V says how a register of lanes
-// is handled:
+// A lane is an output position; a plane holds one input bit of every lane. A `Vector` V says how a register
+// of lanes is handled:
 //   T, kBytes                     the register
 //   load, store, fill             aligned memory; every word the same
 //   both, differ, invert          a & b, a ^ b, ~a
 //   odd, most                     a ^ b ^ c, majority of three
 //   odd_not, most_not             the same of (a, ~b, c)
+//   load_from, choose, funnel     unaligned memory; bits of a where the mask is 1, else of b; words b:a
+//   shifted right
+// The including file has defined SB_UNROLL, which unrolls the loop behind it.
+
+#if defined(__GNUC__)
+#define SB_INLINE inline __attribute__((always_inline))
+#elif defined(_MSC_VER)
+#define SB_INLINE __forceinline
+#else
+#define SB_INLINE inline
+#endif
+
+// Registers R without three-input logic: five operations for each full adder.
+template <class R>
+struct TwoInputs : R {
+  using T = typename R::T;
+  static SB_INLINE T invert(T a) { return R::differ(a, R::fill(~(uint64_t)0)); }
+  static SB_INLINE T odd(T a, T b, T c) { return R::differ(R::differ(a, b), c); }
+  static SB_INLINE T most(T a, T b, T c) { return R::either(R::both(a, b), R::both(R::differ(a, b), c)); }
+  static SB_INLINE T choose(T mask, T a, T b) { return R::differ(b, R::both(mask, R::differ(a, b))); }
+  static SB_INLINE T odd_not(T a, T b, T c) { return odd(a, invert(b), c); }
+  static SB_INLINE T most_not(T a, T b, T c) { return most(a, invert(b), c); }
+};
 
 // Adds a bit to the sum bit; the result is the carry.
 template <class V>
@@ -33,33 +57,29 @@ struct CarrySave<V, 0> {
   }
 };
 
-// Adds 2^L planes to a counter of kBits, modulo 2^kBits.
+// Adds 2^L planes to a counter of kBits >= L, modulo 2^kBits.
 template <class V, int kBits, int L>
 SB_INLINE void add_planes(const char* planes, const uint16_t* list, typename V::T* counter) {
-  if constexpr (L <= kBits) {
-    typename V::T carry = CarrySave<V, L>::add(planes, list, counter);
-    SB_UNROLL for (int bit = L; bit < kBits; ++bit) {
-      const typename V::T next = V::both(counter[bit], carry);
-      counter[bit] = V::differ(counter[bit], carry);
-      carry = next;
-    }
-  } else {
-    add_planes<V, kBits, L - 1>(planes, list, counter);
-    add_planes<V, kBits, L - 1>(planes, list + (1 << (L - 1)), counter);
+  typename V::T carry = CarrySave<V, L>::add(planes, list, counter);
+  SB_UNROLL for (int bit = L; bit < kBits; ++bit) {
+    const typename V::T next = V::both(counter[bit], carry);
+    counter[bit] = V::differ(counter[bit], carry);
+    carry = next;
   }
 }
 
 // Lengths are multiples of 8: lists are filled up with the plane of zeros.
 template <class V, int kBits>
-SB_INLINE const uint16_t* add_list(const char* planes, const uint16_t* list, size_t count, typename V::T* counter) {
+SB_INLINE const uint16_t* add_list(const char* planes, const uint16_t* list, size_t count,
+                                   typename V::T* counter) {
   for (; count >= 32; count -= 32, list += 32) add_planes<V, kBits, 5>(planes, list, counter);
   if (count & 16) add_planes<V, kBits, 4>(planes, list, counter), list += 16;
   if (count & 8) add_planes<V, kBits, 3>(planes, list, counter), list += 8;
   return list;
 }
 
-// Per bucket q, the kBits bits of C(q) = S(q) - S'(q) - 1 + 2^(kBits-1): subtraction is addition to the inverted
-// counter, and leaving the top bit as it is shifts the result from -2^(kBits-1).. to 0...
+// Per bucket q, the kBits bits of C(q) = S(q) - S'(q) - 1 + 2^(kBits-1): subtraction is addition to the
+// inverted counter, and leaving the top bit as it is shifts the result from -2^(kBits-1).. to 0...
 template <class V, int kBits>
 const uint16_t* sum_buckets(const char* planes, const uint16_t* lists, size_t buckets, typename V::T* sums) {
   using T = typename V::T;
@@ -76,8 +96,8 @@ const uint16_t* sum_buckets(const char* planes, const uint16_t* lists, size_t bu
   return lists;
 }
 
-// One bit of an adder whose inputs are kBits + kDepth bits wide. kDrained bits have passed since the sums ended: the
-// adder passes on its last carry, and zeros after that.
+// One bit of an adder whose inputs are kBits + kDepth bits wide. kDrained bits have passed since the sums
+// ended: the adder passes on its last carry, and zeros after that.
 template <class V, int kDepth, int kDrained, bool kInvert = false>
 SB_INLINE typename V::T adder(typename V::T x, typename V::T y, typename V::T& carry) {
   using T = typename V::T;
@@ -95,14 +115,18 @@ SB_INLINE typename V::T total(const typename V::T* x, typename V::T* carries) {
     return x[0];
   } else {
     typename V::T half[N / 2];
-    SB_UNROLL for (int i = 0; i < N / 2; ++i) half[i] = adder<V, kDepth, kDrained>(x[2 * i], x[2 * i + 1], carries[i]);
+    SB_UNROLL for (int i = 0; i < N / 2; ++i) half[i] =
+        adder<V, kDepth, kDrained>(x[2 * i], x[2 * i + 1], carries[i]);
     return total<V, N / 2, kDepth + 1, kDrained>(half, carries + N / 2);
   }
 }
 
-constexpr int network_carries(int values) { return values == 1 ? 0 : values + values / 2 - 1 + network_carries(values / 2); }
+constexpr int network_carries(int values) {
+  return values == 1 ? 0 : values + values / 2 - 1 + network_carries(values / 2);
+}
 
-// One bit of all signed sums: out[j] = sum over q of C(q), or its complement where bit j of q is set.
+// One bit of all signed sums: out[j] = sum over q of C(q), or its complement where bit j of q is set; the
+// last has no complements.
 template <class V, int N, int kDepth, int kDrained>
 SB_INLINE void network(const typename V::T* x, typename V::T* carries, typename V::T* out) {
   if constexpr (N == 1) {
@@ -118,63 +142,170 @@ SB_INLINE void network(const typename V::T* x, typename V::T* carries, typename 
   }
 }
 
-// The start of each filter's counter, bit by bit: one for all lanes, or one per class of lanes.
-template <class V>
-struct Starts {
-  const uint64_t* words;  // (class, bit, filter), of this group
-  size_t class_stride;
-  const char* masks;      // (class, lane); null: there is one class
-  size_t classes;
+// The G signed sums of 2^(G-1) buckets, a bit at a time. Up to eight buckets fit the registers; of more, the
+// first half is summed beforehand, and waits in `first`.
+template <class V, int G>
+struct SignedSums {
+  using T = typename V::T;
+  const T* first;  // (bit, G - 1)
+  SignedSums<V, G - 1> second;
+  T carries[G];
 
-  SB_INLINE typename V::T at(size_t index) const {
-    if (masks == nullptr) return V::fill(words[index]);
-    typename V::T start = V::fill(0);
-    for (size_t c = 0; c < classes; ++c)
-      start = V::differ(start, V::both(V::load(masks + c * V::kBytes), V::fill(words[c * class_stride + index])));
-    return start;
+  template <int kDrained>
+  SB_INLINE void next(size_t bit, T* out) {
+    T half[G - 1];
+    second.template next<kDrained>(bit, half);
+    T before[G - 1];
+    SB_UNROLL for (int j = 0; j < G - 1; ++j) before[j] =
+        kDrained < G - 1 ? V::load(first + bit * (G - 1) + j) : V::fill(0);
+    SB_UNROLL for (int j = 0; j < G - 2; ++j) out[j] =
+        adder<V, G - 2, kDrained>(before[j], half[j], carries[j]);
+    out[G - 2] = adder<V, G - 2, kDrained, true>(before[G - 2], half[G - 2], carries[G - 2]);
+    out[G - 1] = adder<V, G - 2, kDrained>(before[G - 2], half[G - 2], carries[G - 1]);
   }
 };
 
-template <class V, int G, int kDrained>
-SB_INLINE void network_bit(const typename V::T* sums, size_t stride, const Starts<V>& starts, size_t bit,
-                           typename V::T* carries, typename V::T* overflow) {
+template <class V>
+struct SignedSums<V, 4> {
   using T = typename V::T;
-  constexpr int N = 1 << (G - 1);
-  T x[N], y[G];
-  SB_UNROLL for (int q = 0; q < N; ++q) x[q] = kDrained > 0 ? V::fill(0) : V::load(sums + q * stride + bit);
-  network<V, N, 0, kDrained>(x, carries, y);
-  SB_UNROLL for (int j = 0; j < G; ++j) overflow[j] = V::most(y[j], starts.at(bit * G + j), overflow[j]);
-}
+  const T* sums;  // (bucket, bit)
+  size_t bits;
+  T carries[network_carries(8)];
 
-template <class V, int G, int kDrained>
-SB_INLINE void drain(const Starts<V>& starts, size_t bit, typename V::T* carries, typename V::T* overflow) {
+  template <int kDrained>
+  SB_INLINE void next(size_t bit, T* out) {
+    T x[8];
+    SB_UNROLL for (int q = 0; q < 8; ++q) x[q] = kDrained > 0 ? V::fill(0) : V::load(sums + q * bits + bit);
+    network<V, 8, 0, kDrained>(x, carries, out);
+  }
+};
+
+template <class V, int kDrained, int G, class Sink>
+SB_INLINE void drain(SignedSums<V, G>& sums, size_t bit, Sink& sink) {
   if constexpr (kDrained < G) {
-    network_bit<V, G, kDrained>(nullptr, 0, starts, bit, carries, overflow);
-    drain<V, G, kDrained + 1>(starts, bit + 1, carries, overflow);
+    typename V::T out[G];
+    sums.template next<kDrained>(bit, out);
+    sink(bit, out);
+    drain<V, kDrained + 1>(sums, bit + 1, sink);
   }
 }
 
-// The output bits of a group: whether start + sum overflows, the start being one short and the first carry set.
+// Calls sink(bit, out) for every bit of the signed sums.
+template <class V, int G, class Sink>
+SB_INLINE void each_bit(SignedSums<V, G>& sums, size_t bits, Sink& sink) {
+  for (size_t bit = 0; bit < bits; ++bit) {
+    typename V::T out[G];
+    sums.template next<0>(bit, out);
+    sink(bit, out);
+  }
+  drain<V, 1>(sums, bits, sink);
+}
+
 template <class V, int G>
-void combine(const typename V::T* sums, size_t bits, const Starts<V>& starts, const uint64_t* inverted, char* out) {
-  typename V::T carries[network_carries(1 << (G - 1))], overflow[G];
-  SB_UNROLL for (int i = 0; i < network_carries(1 << (G - 1)); ++i) carries[i] = V::fill(0);
+struct Waiting {
+  typename V::T bits[(kMostPlaneBits + G - 2) * (G - 1)];
+  Waiting<V, G - 1> second;
+};
+
+template <class V>
+struct Waiting<V, 4> {};
+
+template <class V, int G>
+SB_INLINE SignedSums<V, G> signed_sums(const typename V::T* sums, size_t bits, Waiting<V, G>& waiting) {
+  SignedSums<V, G> result;
+  if constexpr (G == 4) {
+    result.sums = sums, result.bits = bits;
+    SB_UNROLL for (typename V::T& carry : result.carries) carry = V::fill(0);
+  } else {
+    typename V::T* first = waiting.bits;
+    auto keep = [first](size_t bit, const typename V::T* out) {
+      SB_UNROLL for (int j = 0; j < G - 1; ++j) V::store(first + bit * (G - 1) + j, out[j]);
+    };
+    SignedSums<V, G - 1> half = signed_sums<V, G - 1>(sums, bits, waiting.second);
+    each_bit<V, G - 1>(half, bits, keep);
+    result.first = first;
+    result.second = signed_sums<V, G - 1>(sums + ((size_t)1 << (G - 2)) * bits, bits, waiting.second);
+    SB_UNROLL for (int j = 0; j < G; ++j) result.carries[j] = V::fill(0);
+  }
+  return result;
+}
+
+// The start of each filter's counter, bit by bit.
+template <class V>
+SB_INLINE typename V::T start_bit(const PlaneCall& call, size_t index) {
+  typename V::T start = V::fill(call.starts[index]);
+  for (size_t c = 0; c < call.classes; ++c)
+    start = V::differ(
+        start, V::both(V::load((const char*)call.masks + c * V::kBytes), V::fill(call.differing[c][index])));
+  return start;
+}
+
+// The output bits of a group: whether start + sum overflows, the start being one short and the first carry
+// set.
+template <class V, int G, bool kClasses>
+SB_INLINE void combine(const PlaneCall& call, size_t group, const typename V::T* sums, size_t bits) {
+  using T = typename V::T;
+  Waiting<V, G> waiting;
+  T overflow[G];
   SB_UNROLL for (int j = 0; j < G; ++j) overflow[j] = V::fill(~(uint64_t)0);
-  for (size_t bit = 0; bit < bits; ++bit) network_bit<V, G, 0>(sums, bits, starts, bit, carries, overflow);
-  drain<V, G, 1>(starts, bits, carries, overflow);
-  SB_UNROLL for (int j = 0; j < G; ++j) V::store(out + j * V::kBytes, V::differ(overflow[j], V::fill(inverted[j])));
+  const size_t first = group * (bits + G - 1) * G;
+  auto compare = [&](size_t bit, const T* sum) {
+    SB_UNROLL for (int j = 0; j < G; ++j) {
+      const size_t index = first + bit * G + j;
+      overflow[j] =
+          V::most(sum[j], kClasses ? start_bit<V>(call, index) : V::fill(call.starts[index]), overflow[j]);
+    }
+  };
+  SignedSums<V, G> signed_ = signed_sums<V, G>(sums, bits, waiting);
+  each_bit<V, G>(signed_, bits, compare);
+  SB_UNROLL for (int j = 0; j < G; ++j) {
+    const size_t filter = group * G + j;
+    V::store((char*)call.out + filter * V::kBytes, V::differ(overflow[j], V::fill(call.inverted[filter])));
+  }
+}
+
+template <class V, int G>
+void combine_group(const PlaneCall& call, size_t group, const typename V::T* sums, size_t bits) {
+  if (call.classes == 0)
+    combine<V, G, false>(call, group, sums, bits);
+  else
+    combine<V, G, true>(call, group, sums, bits);
 }
 
 template <class V, int G, int kBits>
 void run_planes(const PlaneCall& call) {
   constexpr size_t kBuckets = (size_t)1 << (G - 1);
-  constexpr size_t kStarts = (kBits + G - 1) * G;
   typename V::T sums[kBuckets * kBits];
   const uint16_t* lists = call.lists;
-  char* out = (char*)call.out;
-  for (size_t g = 0; g < call.groups; ++g, out += G * V::kBytes) {
+  for (size_t group = 0; group < call.groups; ++group) {
     lists = sum_buckets<V, kBits>((const char*)call.planes, lists, kBuckets, sums);
-    const Starts<V> starts = {call.starts + g * kStarts, call.class_stride, (const char*)call.masks, call.classes};
-    combine<V, G>(sums, kBits, starts, call.inverted + g * G, out);
+    combine_group<V, G>(call, group, sums, kBits);
   }
+}
+
+template <class V, size_t kBits = kLeastPlaneBits>
+RunPlanes select_planes(size_t filters, size_t bits) {
+  if constexpr (kBits > kMostPlaneBits) {
+    return nullptr;
+  } else {
+    if (bits != kBits) return select_planes<V, kBits + 1>(filters, bits);
+    return filters == 4 ? run_planes<V, 4, kBits> : run_planes<V, 5, kBits>;
+  }
+}
+
+template <class V>
+void shift_planes(const ShiftCall& call) {
+  constexpr size_t kWords = V::kBytes / sizeof(uint64_t);
+  const uint64_t* source = call.source + call.offset / 64;
+  const typename V::T valid = V::load_from(call.valid), fill = V::fill(call.fill);
+  uint64_t* out = call.out;
+  for (size_t c = 0; c < call.channels; ++c, source += call.source_stride, out += kWords)
+    V::store(
+        out,
+        V::choose(valid, V::funnel(V::load_from(source), V::load_from(source + 1), call.offset % 64), fill));
+}
+
+template <class V>
+constexpr PlaneWidth plane_width(float plane, float group_of_4, float group_of_5, float input) {
+  return {8 * V::kBytes, select_planes<V>, shift_planes<V>, plane, {group_of_4, group_of_5}, input};
 }

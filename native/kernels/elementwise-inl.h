@@ -131,9 +131,10 @@ void ints_to_bytes(const int32_t* x, int32_t bias, size_t n, uint8_t* out) {
   for (size_t i = 0; i < n; ++i) out[i] = (uint8_t)(x[i] + bias);
 }
 
-constexpr KernelTable table(const char* name, Gemm bits, Gemm bytes, Gemm ints, Gemm float32) {
-  return {name,        bits,           bytes,         ints,          float32,      threshold,
-          sign,        sign_two,       affine,        two_levels,    prelu,        clamp,
-          add,         add_ints,       multiply,      multiply_by,   quantize,     round_float16,
-          round_int16, bytes_to_float, bytes_to_ints, ints_to_float, ints_to_bytes};
+constexpr KernelTable table(const char* name, Gemm bits, Gemm bytes, Gemm ints, Gemm float32,
+                            PlaneTable planes) {
+  return {name,          bits,        bytes,          ints,          float32,       planes,
+          threshold,     sign,        sign_two,       affine,        two_levels,    prelu,
+          clamp,         add,         add_ints,       multiply,      multiply_by,   quantize,
+          round_float16, round_int16, bytes_to_float, bytes_to_ints, ints_to_float, ints_to_bytes};
 }

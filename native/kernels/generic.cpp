@@ -87,11 +87,51 @@ uint64_t negative_64(const float* x, const float* shift) {
   return word;
 }
 
+#if defined(__clang__)
+#define SB_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define SB_UNROLL _Pragma("GCC unroll 64")
+#else
+#define SB_UNROLL
+#endif
+#include "kernels/bitplane-inl.h"
+
+struct Lanes64 {
+  using T = uint64_t;
+  static constexpr size_t kBytes = 8;
+  static T load(const void* p) { return *(const T*)p; }
+  static void store(void* p, T a) { *(T*)p = a; }
+  static T fill(uint64_t word) { return word; }
+  static T both(T a, T b) { return a & b; }
+  static T either(T a, T b) { return a | b; }
+  static T differ(T a, T b) { return a ^ b; }
+  static T load_from(const void* p) { return *(const T*)p; }
+  static T funnel(T a, T b, size_t right) { return (a >> right) | (b << 1 << (63 - right)); }
+};
+
+// Blocks of 32, 16, 8, 4, 2, 1 bits change places across the diagonal.
+void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride) {
+  uint64_t x[64];
+  for (size_t i = 0; i < 64; ++i) x[i] = in[i * in_stride];
+  uint64_t mask = 0x00000000ffffffffu;
+  for (size_t j = 32; j > 0; j >>= 1, mask ^= mask << j)
+    for (size_t block = 0; block < 64; block += 2 * j)
+      for (size_t i = block; i < block + j; ++i) {
+        const uint64_t swapped = ((x[i] >> j) ^ x[i + j]) & mask;
+        x[i] ^= swapped << j;
+        x[i + j] ^= swapped;
+      }
+  for (size_t i = 0; i < 64; ++i) out[i * out_stride] = x[i];
+}
+
+constexpr PlaneTable kPlanes = {
+    {plane_width<TwoInputs<Lanes64>>(0.65f, 60, 150, 1.0f)}, 1, transpose, {1.0f, 0.9f}, 1100};
+
 #include "kernels/elementwise-inl.h"
 
 }  // namespace
 
 extern const KernelTable kGenericKernels =
-    table("generic", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>());
+    table("generic", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes);
 
 }  // namespace sb

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/bitplane.h"
+
 namespace sb {
 
 // A product of `count` rows of activations with `filters` packed rows of weights, both `depth` elements deep:
@@ -39,6 +41,7 @@ struct KernelTable {
   Gemm bytes;    // uint8 x int8 -> int32, modulo 2^32; reads rows up to a multiple of 4 bytes
   Gemm ints;     // int32 x int8 -> int32
   Gemm float32;  // float x float -> float
+  PlaneTable planes;
 
   // bits of (x ^ invert) < cut, where invert is 0, or -1 to turn the order of the integers round; spare bits
   // 0

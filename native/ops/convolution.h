@@ -31,6 +31,13 @@ struct ConvolutionShape {
   std::size_t depth() const { return group_channels() * window.taps(); }
 };
 
+// A product of bits with ±1 weights, for a reader that may compute it together with its own part.
+struct BinaryProduct {
+  ConvolutionShape shape;
+  Filters filters;
+  Value input = kNoValue;
+};
+
 // The output holds int32, or floats for float storage.
 class Convolution final : public Operator {
  public:

@@ -47,6 +47,8 @@ class Operator {
   virtual bool begins_step() const { return false; }
   // Requested rows start at a multiple of this, and come in multiples of it.
   virtual std::size_t granule() const { return 1; }
+  // Rows are best requested this many at a time, or a multiple.
+  virtual std::size_t tile_rows() const { return 1; }
   virtual std::size_t scratch(std::size_t rows) const {
     (void)rows;
     return 0;
@@ -61,11 +63,18 @@ class Operator {
 using Value = int;
 inline constexpr Value kNoValue = -1;
 
+struct BinaryProduct;
+
+// The layout of bits that products are computed in: the cheaper one, or always one of them where there is a
+// choice.
+enum class Layout { kChosen, kPacked, kPlanes };
+
 // What operators need of the plan that is being built.
 class Emitter {
  public:
   virtual ~Emitter() = default;
   virtual const KernelTable& kernels() const = 0;
+  virtual Layout layout() const = 0;
   virtual const Edge& edge(Value value) const = 0;
   // The value held in another way; inserts a conversion where needed. kBits only from bits.
   virtual Value stored(Value value, Storage storage) = 0;
@@ -76,6 +85,12 @@ class Emitter {
                      Storage storage) = 0;
   // Registers `value` as the flattened form of the map `source`.
   virtual Value flatten(Value source, const Edge& edge) = 0;
+  // Remembers, while the plan is built, what the operator computes that was emitted last.
+  virtual void describe_product(std::shared_ptr<const BinaryProduct> product) = 0;
+  // What makes `value`, if it was described and nobody but the node at hand reads it; else null.
+  virtual const BinaryProduct* sole_product(Value value) = 0;
+  // Takes the operator of a sole product out of the plan; the next one emitted stands in its place.
+  virtual std::unique_ptr<Operator> take_product() = 0;
   // Says in the plan why the node at hand does not run on packed bits.
   virtual void explain(std::string why) = 0;
 };

@@ -190,6 +190,9 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
   filters.signs =
       channels_last<std::uint8_t>(shape, [&](std::size_t i) { return (stream[i / 8] >> (i % 8)) & 1; });
   const Value product = emit_product(source, shape, filters, {}, levels ? sum : out, plan);
+  if (!levels && shape.storage == Storage::kBits)
+    plan.describe_product(
+        std::make_shared<const BinaryProduct>(shape, std::move(filters), plan.stored(source, shape.storage)));
   if (!levels) return product;
   auto op = std::make_unique<TwoLevels>(plan.kernels(), out, node.input(1).channels, level_values);
   return plan.emit(std::move(op), {product, inputs[1]}, out, Storage::kFloats);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "ops/bitplane.h"
 #include "ops/registry.h"
 
 namespace sb {
@@ -56,6 +57,16 @@ class Threshold final : public Operator {
   std::size_t groups_ = 0;  // of the second input; 0: there is none
   std::int64_t low_ = 0, step_ = 1;
 };
+
+// The cuts as the file states them: `inverted` ones are compared by sum > cut.
+Cuts plain_cuts(const std::vector<std::int32_t>& cuts, const std::vector<std::int32_t>& invert,
+                const std::vector<std::uint8_t>& border) {
+  Cuts plain;
+  for (std::size_t i = 0; i < cuts.size(); ++i) plain.cuts.push_back(cuts[i] ^ invert[i % invert.size()]);
+  for (std::int32_t turned : invert) plain.inverted.push_back(turned != 0);
+  plain.border = border;
+  return plain;
+}
 
 class Sign final : public Operator {
  public:
@@ -132,8 +143,19 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
     for (std::size_t row = 0; row < rows; ++row)
       cuts[row * channels + c] = values[c * rows + row] ^ invert[c];
   }
+  const BinaryProduct* product =
+      table || plan.layout() == Layout::kPacked ? nullptr : plan.sole_product(inputs[0]);
+  std::unique_ptr<BitplaneConvolution> planes;
+  if (product != nullptr)
+    planes = BitplaneConvolution::make(plan.kernels(), *product, plain_cuts(cuts, invert, border),
+                                       plan.layout() == Layout::kPlanes);
   auto op =
       std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
+  if (planes != nullptr) {
+    const Value input = product->input;
+    planes->keep_packed(plan.take_product(), std::move(op));
+    return plan.emit(std::move(planes), {input}, node.output(as_bits(in)), Storage::kBits);
+  }
   std::vector<Value> read = {plan.stored(inputs[0], Storage::kInts)};
   if (table) {
     op->read_table(node.input(1).channels, low, step);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ops/conversion.h"
+#include "ops/convolution.h"
 #include "ops/registry.h"
 #include "plan/plan.h"
 
@@ -22,7 +23,7 @@ constexpr std::size_t kMostBlockRows = 512;
 
 class PlanBuilder final : public Emitter {
  public:
-  PlanBuilder(Plan& plan, std::string& error) : plan_(plan), error_(error) {}
+  PlanBuilder(Plan& plan, Layout layout, std::string& error) : plan_(plan), layout_(layout), error_(error) {}
 
   bool build(const std::vector<InputDescription>& inputs, const std::vector<NodeDescription>& nodes,
              const std::string& output) {
@@ -30,6 +31,9 @@ class PlanBuilder final : public Emitter {
     if (inputs.empty()) return fail("there is no input");
     for (const InputDescription& input : inputs)
       if (!add_input(input)) return false;
+    for (const NodeDescription& node : nodes)
+      for (const std::string& source : node.inputs) ++readers_of_name_[source];
+    ++readers_of_name_[output];
     for (const NodeDescription& node : nodes)
       if (!add_node(node)) return false;
     const auto found = names_.find(output);
@@ -42,6 +46,7 @@ class PlanBuilder final : public Emitter {
   }
 
   const KernelTable& kernels() const override { return plan_.kernels_; }
+  Layout layout() const override { return layout_; }
   const Edge& edge(Value value) const override { return plan_.values_[value].edge; }
   Value unflattened(Value value) const override { return plan_.values_[value].map; }
   void explain(std::string why) override { plan_.nodes_.back().why = std::move(why); }
@@ -71,11 +76,31 @@ class PlanBuilder final : public Emitter {
              Storage storage) override {
     for (Value& input : inputs) input = resolve(input);
     NodePlan& node = plan_.nodes_.back();
-    if (node.kernel.empty()) {
+    if (taken_from_ != kNoNode) {
+      plan_.nodes_[taken_from_].kernel = op->kernel();
+      node.kernel = std::string(op->kernel()) + ", fused with '" + plan_.nodes_[taken_from_].name + "'";
+    } else if (node.kernel.empty()) {
       node.kernel = op->kernel();
       main_stage_.back() = plan_.stages_.size();
     }
     return add_stage(std::move(op), std::move(inputs), edge, storage);
+  }
+
+  void describe_product(std::shared_ptr<const BinaryProduct> product) override {
+    product_ = std::move(product);
+    product_value_ = plan_.stages_.back().output;
+  }
+
+  const BinaryProduct* sole_product(Value value) override {
+    const bool last = product_ != nullptr && value == product_value_ && plan_.stages_.back().output == value;
+    return last && readers_[value] == 1 ? product_.get() : nullptr;
+  }
+
+  std::unique_ptr<Operator> take_product() override {
+    Stage stage = std::move(plan_.stages_.back());
+    plan_.stages_.pop_back();
+    taken_from_ = stage.node;
+    return std::move(stage.op);
   }
 
  private:
@@ -119,6 +144,7 @@ class PlanBuilder final : public Emitter {
     if (!reader.ok()) return fail(reader.error());
     plan_.nodes_.back().edge = edge(value);
     names_.emplace(node.name, value);
+    readers_[value] += readers_of_name_[node.name];
     return count_elements(edge(value), node.name);
   }
 
@@ -133,8 +159,9 @@ class PlanBuilder final : public Emitter {
   Value add_stage(std::unique_ptr<Operator> op, std::vector<Value> inputs, const Edge& edge,
                   Storage storage) {
     const Value output = add_value(edge, storage);
-    const std::size_t node = plan_.nodes_.empty() ? 0 : plan_.nodes_.size() - 1;
-    plan_.stages_.push_back({std::move(op), std::move(inputs), output, node});
+    const std::size_t last = plan_.nodes_.empty() ? 0 : plan_.nodes_.size() - 1;
+    const std::size_t node = std::exchange(taken_from_, kNoNode);
+    plan_.stages_.push_back({std::move(op), std::move(inputs), output, node == kNoNode ? last : node});
     return output;
   }
 
@@ -178,7 +205,10 @@ class PlanBuilder final : public Emitter {
       Step step;
       for (std::size_t s = i; s != kNoStage; s = before[s]) step.stages.push_back(s);
       std::reverse(step.stages.begin(), step.stages.end());
-      for (std::size_t s : step.stages) step.granule = std::max(step.granule, plan_.stages_[s].op->granule());
+      for (std::size_t s : step.stages) {
+        step.granule = std::max(step.granule, plan_.stages_[s].op->granule());
+        step.tile_rows = std::max(step.tile_rows, plan_.stages_[s].op->tile_rows());
+      }
       plan_.steps_.push_back(std::move(step));
     }
   }
@@ -256,25 +286,33 @@ class PlanBuilder final : public Emitter {
   }
 
   static constexpr std::size_t kNoStage = static_cast<std::size_t>(-1);
+  static constexpr std::size_t kNoNode = static_cast<std::size_t>(-1);
 
   Plan& plan_;
+  Layout layout_;
   std::string& error_;
   std::map<std::string, Value> names_;
   std::map<std::pair<Value, Storage>, Value> stored_;
   std::map<Value, Value> flat_;
+  std::map<std::string, std::size_t> readers_of_name_;
+  std::map<Value, std::size_t> readers_;
+  std::shared_ptr<const BinaryProduct> product_;  // of the stage that makes product_value_
+  Value product_value_ = kNoValue;
+  std::size_t taken_from_ = kNoNode;     // whose stage the next one replaces
   std::vector<std::size_t> main_stage_;  // per node
   std::size_t total_ = 0;
 };
 
 std::unique_ptr<Plan> Plan::build(const std::vector<InputDescription>& inputs,
                                   const std::vector<NodeDescription>& nodes, const std::string& output,
-                                  const KernelTable& kernels, int threads, std::string& error) {
+                                  const KernelTable& kernels, int threads, std::string& error,
+                                  Layout layout) {
   if (threads < 1 || threads > kMaxThreads) {
     error = "threads must be 1.." + std::to_string(kMaxThreads) + ", got " + std::to_string(threads);
     return nullptr;
   }
   std::unique_ptr<Plan> plan(new Plan(kernels, threads));
-  PlanBuilder builder(*plan, error);
+  PlanBuilder builder(*plan, layout, error);
   return builder.build(inputs, nodes, output) ? std::move(plan) : nullptr;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <numeric>
 
 #include "plan/transfer.h"
 
@@ -104,7 +105,9 @@ void Plan::run_step(const Step& step, const Memory& memory, std::size_t samples)
   const auto threads = static_cast<std::size_t>(pool_.threads());
   const std::size_t total = samples * values_[stages_[step.stages.back()].output].edge.positions();
   if (step.splits && threads > 1 && total < 2 * threads) return run_split(step, memory, samples);
-  const std::size_t share = round_up(divide_up(total, threads), step.granule);
+  const std::size_t even = divide_up(total, threads);
+  const std::size_t share =
+      round_up(even, even < step.tile_rows ? step.granule : std::lcm(step.granule, step.tile_rows));
   const std::size_t block = std::min(step.block_rows, share);
   pool_.run(divide_up(total, block), [&](std::size_t index, int thread) {
     const std::size_t first = index * block;

@@ -50,6 +50,7 @@ struct Step {
   std::vector<std::size_t> stages;
   std::size_t block_rows = 1;
   std::size_t granule = 1;
+  std::size_t tile_rows = 1;  // preferred, where there are enough for every thread
   // The first stage may be run for itself, filters divided among the threads; its output then has memory.
   bool splits = false;
 };
@@ -59,7 +60,8 @@ class Plan {
   // Null, and the reason in `error`, if the description is wrong in any way. Throws std::bad_alloc only.
   static std::unique_ptr<Plan> build(const std::vector<InputDescription>& inputs,
                                      const std::vector<NodeDescription>& nodes, const std::string& output,
-                                     const KernelTable& kernels, int threads, std::string& error);
+                                     const KernelTable& kernels, int threads, std::string& error,
+                                     Layout layout = Layout::kChosen);
 
   // Runs `samples` samples. inputs[i]: (N, C, H, W) uint8, int8 (the values of bits), int32 or float;
   // likewise the output. False, and the reason in `error`, for an input out of its range. `step_seconds` (one

@@ -131,17 +131,25 @@ Described describe(const nb::sequence& inputs, const nb::sequence& nodes) try {
   refuse("a description lacks one of its fields");
 }
 
+sb::Layout layout_from(const std::string& name) {
+  if (name == "chosen") return sb::Layout::kChosen;
+  if (name == "packed") return sb::Layout::kPacked;
+  if (name == "planes") return sb::Layout::kPlanes;
+  refuse("unknown layout '" + name + "'; use chosen, packed or planes");
+}
+
 class PythonPlan {
  public:
   PythonPlan(const nb::sequence& inputs, const nb::sequence& nodes, const std::string& output,
-             const std::string& isa, int threads) {
+             const std::string& isa, int threads, const std::string& layout) {
     const sb::KernelTable* kernels = sb::find_kernels(isa);
     if (kernels == nullptr) refuse("instruction set '" + isa + "' is not usable here");
     const Described described = describe(inputs, nodes);
+    const sb::Layout chosen = layout_from(layout);
     std::string error;
     {
       const nb::gil_scoped_release released;
-      plan_ = sb::Plan::build(described.inputs, described.nodes, output, *kernels, threads, error);
+      plan_ = sb::Plan::build(described.inputs, described.nodes, output, *kernels, threads, error, chosen);
     }
     if (plan_ == nullptr) refuse(error);
   }
@@ -231,8 +239,10 @@ std::vector<std::string> isas() {
 NB_MODULE(_native, m) {
   m.def("isas", &isas, "Names of the kernel tables that this machine can run, best first.");
   nb::class_<PythonPlan>(m, "Plan")
-      .def(nb::init<const nb::sequence&, const nb::sequence&, const std::string&, const std::string&, int>(),
-           nb::arg("inputs"), nb::arg("nodes"), nb::arg("output"), nb::arg("isa"), nb::arg("threads"))
+      .def(nb::init<const nb::sequence&, const nb::sequence&, const std::string&, const std::string&, int,
+                    const std::string&>(),
+           nb::arg("inputs"), nb::arg("nodes"), nb::arg("output"), nb::arg("isa"), nb::arg("threads"),
+           nb::arg("layout") = "chosen")
       .def("run", &PythonPlan::run, nb::arg("inputs"), nb::arg("output"))
       .def("profile", &PythonPlan::profile, nb::arg("inputs"), nb::arg("output"), nb::arg("repeats"))
       .def("nodes", &PythonPlan::nodes)

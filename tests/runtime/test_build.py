@@ -28,7 +28,8 @@ def test_kernel_objects_have_no_weak_symbols(tmp_path, source):
     subprocess.run([*command, "-c", str(KERNELS / source), "-o", str(built)], check=True, timeout=120)
     symbols = subprocess.run([nm, str(built)], capture_output=True, text=True, check=True).stdout.splitlines()
     kinds = [(line.split()[-2], line.split()[-1]) for line in symbols]
-    assert [name for kind, name in kinds if kind in "WwVvu"] == []
+    # A DW.ref is a pointer to the exception handler, not code.
+    assert [name for kind, name in kinds if kind in "WwVvu" and not name.startswith("DW.ref.")] == []
     assert [name for kind, name in kinds if kind in "TDRBG"] == [f"_ZN2sb{table_name(source)}E"]
 
 
@@ -41,4 +42,6 @@ def table_name(source):
 def test_kernel_files_include_only_kernels_and_inl_headers(source):
     lines = (KERNELS / source).read_text().splitlines()
     included = {line.split()[1].strip('"<>') for line in lines if line.startswith("#include")}
-    assert included <= {"kernels/kernels.h", "kernels/gemm-inl.h", "kernels/elementwise-inl.h", "immintrin.h"}
+    assert included <= {"kernels/kernels.h", "kernels/gemm-inl.h", "kernels/elementwise-inl.h", "immintrin.h"} | {
+        f"kernels/bitplane{isa}-inl.h" for isa in ("", "-avx2", "-avx512")
+    }

@@ -1,0 +1,82 @@
+// Bit-planes in AVX2 registers of two widths. Included inside an anonymous namespace, after immintrin.h.
+
+#include "kernels/bitplane-inl.h"
+
+// The count of a shift; 64 and more shift everything out.
+inline __m128i count(size_t bits) { return _mm_cvtsi64_si128((long long)bits); }
+
+struct Register256 {
+  using T = __m256i;
+  static constexpr size_t kBytes = 32;
+  static SB_INLINE T load(const void* p) { return _mm256_load_si256((const T*)p); }
+  static SB_INLINE void store(void* p, T a) { _mm256_store_si256((T*)p, a); }
+  static SB_INLINE T fill(uint64_t word) { return _mm256_set1_epi64x((long long)word); }
+  static SB_INLINE T both(T a, T b) { return _mm256_and_si256(a, b); }
+  static SB_INLINE T either(T a, T b) { return _mm256_or_si256(a, b); }
+  static SB_INLINE T differ(T a, T b) { return _mm256_xor_si256(a, b); }
+  static SB_INLINE T load_from(const void* p) { return _mm256_loadu_si256((const T*)p); }
+  static SB_INLINE T funnel(T a, T b, size_t right) {
+    return _mm256_or_si256(_mm256_srl_epi64(a, count(right)), _mm256_sll_epi64(b, count(64 - right)));
+  }
+};
+
+struct Register128 {
+  using T = __m128i;
+  static constexpr size_t kBytes = 16;
+  static SB_INLINE T load(const void* p) { return _mm_load_si128((const T*)p); }
+  static SB_INLINE void store(void* p, T a) { _mm_store_si128((T*)p, a); }
+  static SB_INLINE T fill(uint64_t word) { return _mm_set1_epi64x((long long)word); }
+  static SB_INLINE T both(T a, T b) { return _mm_and_si128(a, b); }
+  static SB_INLINE T either(T a, T b) { return _mm_or_si128(a, b); }
+  static SB_INLINE T differ(T a, T b) { return _mm_xor_si128(a, b); }
+  static SB_INLINE T load_from(const void* p) { return _mm_loadu_si128((const T*)p); }
+  static SB_INLINE T funnel(T a, T b, size_t right) {
+    return _mm_or_si128(_mm_srl_epi64(a, count(right)), _mm_sll_epi64(b, count(64 - right)));
+  }
+};
+
+// Exchanges the blocks of J bits across the diagonal between two registers of rows that are J rows apart.
+template <int J>
+SB_INLINE void swap_blocks(__m256i& a, __m256i& b, uint64_t low) {
+  const __m256i mask = _mm256_set1_epi64x((long long)low);
+  const __m256i swapped = _mm256_and_si256(_mm256_xor_si256(_mm256_srli_epi64(a, J), b), mask);
+  a = _mm256_xor_si256(a, _mm256_slli_epi64(swapped, J));
+  b = _mm256_xor_si256(b, swapped);
+}
+
+// The same between words of one register: `other` holds the word J rows apart, `first` is ones in words that
+// come first.
+template <int J>
+SB_INLINE __m256i swap_within(__m256i a, __m256i other, __m256i first, uint64_t kept) {
+  const __m256i low = _mm256_set1_epi64x((long long)kept);
+  const __m256i turned = _mm256_blendv_epi8(_mm256_srli_epi64(other, J), _mm256_slli_epi64(other, J), first);
+  const __m256i keep = _mm256_xor_si256(_mm256_xor_si256(first, low), _mm256_set1_epi64x(-1));
+  return _mm256_xor_si256(turned, _mm256_and_si256(_mm256_xor_si256(turned, a), keep));
+}
+
+void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride) {
+  alignas(32) uint64_t rows[64];
+  __m256i x[16];
+  for (size_t i = 0; i < 64; ++i) rows[i] = in[i * in_stride];
+  SB_UNROLL for (int i = 0; i < 16; ++i) x[i] = _mm256_load_si256((const __m256i*)(rows + 4 * i));
+  SB_UNROLL for (int i = 0; i < 8; ++i) swap_blocks<32>(x[i], x[i + 8], 0x00000000ffffffffu);
+  SB_UNROLL for (int i = 0; i < 16; ++i) if ((i & 4) == 0)
+      swap_blocks<16>(x[i], x[i + 4], 0x0000ffff0000ffffu);
+  SB_UNROLL for (int i = 0; i < 16; ++i) if ((i & 2) == 0)
+      swap_blocks<8>(x[i], x[i + 2], 0x00ff00ff00ff00ffu);
+  SB_UNROLL for (int i = 0; i < 16; i += 2) swap_blocks<4>(x[i], x[i + 1], 0x0f0f0f0f0f0f0f0fu);
+  const __m256i first_two = _mm256_set_epi64x(0, 0, -1, -1), even = _mm256_set_epi64x(0, -1, 0, -1);
+  SB_UNROLL for (int i = 0; i < 16; ++i) {
+    __m256i row = swap_within<2>(x[i], _mm256_permute4x64_epi64(x[i], 0x4e), first_two, 0x3333333333333333u);
+    row = swap_within<1>(row, _mm256_shuffle_epi32(row, 0x4e), even, 0x5555555555555555u);
+    _mm256_store_si256((__m256i*)(rows + 4 * i), row);
+  }
+  for (size_t i = 0; i < 64; ++i) out[i * out_stride] = rows[i];
+}
+
+constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Register256>>(0.60f, 60, 150, 1.8f),
+                                 plane_width<TwoInputs<Register128>>(0.55f, 60, 150, 1.5f)},
+                                2,
+                                transpose,
+                                {0.49f, 0.147f},
+                                1100};

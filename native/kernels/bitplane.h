@@ -1,0 +1,64 @@
+// Interface of the bit-plane kernels: how a layer of ±1 weights is given to them.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace sb {
+
+// Bits of the counter of a bucket: it holds fewer than 2^(bits - 1) planes of one sign.
+constexpr size_t kLeastPlaneBits = 5;
+constexpr size_t kMostPlaneBits = 14;
+
+// One tile: `lanes` output positions, a plane holding one input bit of each. Filters are taken in groups of
+// G. Plane k lies in the bucket that the G weight bits of input k name; buckets of complementary patterns are
+// one, summed with opposite signs, so that there are 2^(G-1).
+struct PlaneCall {
+  const void* planes;  // (inputs + 1, lanes): the inputs, then a plane of zeros
+  const uint16_t*
+      lists;  // per group, per bucket: how many to subtract and to add (multiples of 8), then their planes
+  size_t groups;
+  const uint64_t* starts;    // (group, bit, filter): all ones or zeros
+  const uint64_t* inverted;  // (group, filter): all ones where the output is turned round
+  void* out;                 // (group, filter, lanes)
+  // Lanes of other classes start elsewhere: a mask of lanes, and what their starts differ by.
+  size_t classes;
+  const void* masks;                 // (class, lanes)
+  const uint64_t* const* differing;  // per class (group, bit, filter)
+};
+
+// Copies of `channels` planes for one tap: bit i of a copy is bit i + offset of its source where `valid`,
+// else `fill`.
+struct ShiftCall {
+  const uint64_t* source;  // readable for one word past the last bit used
+  size_t source_stride;    // words
+  size_t channels;
+  size_t offset;          // bits
+  const uint64_t* valid;  // (lanes)
+  uint64_t fill;          // all ones or zeros
+  uint64_t* out;          // (channels, lanes)
+};
+
+using RunPlanes = void (*)(const PlaneCall&);
+
+// One register width. Costs are in nanoseconds on the machine of docs/performance.md; only their ratios
+// count.
+struct PlaneWidth {
+  size_t lanes;
+  RunPlanes (*select)(size_t filters, size_t bits);  // filters a pass: 4 or 5
+  void (*shift)(const ShiftCall& call);
+  float plane_cost;     // per listed plane
+  float group_cost[2];  // per group of 4 or 5 filters
+  float input_cost;     // per plane made
+};
+
+struct PlaneTable {
+  PlaneWidth widths[3];  // widest first
+  size_t count;
+  // The 64 x 64 bits of rows `in` become the columns of `out`; strides in words.
+  void (*transpose)(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride);
+  float popcount_cost[2];  // of the channel-packed layout, per row and filter: for itself, and per word
+  size_t five_from;        // from this depth on five filters share a pass
+};
+
+}  // namespace sb

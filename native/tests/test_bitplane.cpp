@@ -1,0 +1,146 @@
+// The bit-plane kernels of every usable table and width against counting, and the transposition between the
+// layouts.
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/memory.h"
+#include "check.h"
+#include "ops/bitplane_filters.h"
+#include "plan/isa.h"
+
+namespace sb {
+namespace {
+
+using test::Random;
+
+void test_transpose(const PlaneTable& table) {
+  Random random(1);
+  for (std::size_t in_stride : {1, 3})
+    for (std::size_t out_stride : {1, 8, 10}) {
+      std::vector<Word> in(64 * in_stride), out(64 * out_stride, 7);
+      for (Word& word : in) word = random.next();
+      table.transpose(in.data(), in_stride, out.data(), out_stride);
+      for (std::size_t i = 0; i < 64; ++i) {
+        for (std::size_t j = 0; j < 64; ++j)
+          CHECK(get_bit(out.data() + i * out_stride, j) == get_bit(in.data() + j * in_stride, i));
+        for (std::size_t skipped = 1; skipped < out_stride; ++skipped)
+          CHECK(out[i * out_stride + skipped] == 7);
+      }
+    }
+}
+
+void test_shift(const PlaneWidth& width) {
+  Random random(2);
+  constexpr std::size_t kChannels = 5;
+  const std::size_t words = width.lanes / kWordBits, stride = words + 4;
+  std::vector<Word> source(kChannels * stride), valid(words);
+  for (Word& word : source) word = random.next();
+  for (Word& word : valid) word = random.next();
+  Buffer buffer(kChannels * words * sizeof(Word));
+  auto* out = reinterpret_cast<Word*>(buffer.data());
+  for (std::size_t offset : {0, 1, 63, 64, 65, 128, 191})
+    for (Word fill : {Word{0}, ~Word{0}}) {
+      width.shift({source.data(), stride, kChannels, offset, valid.data(), fill, out});
+      for (std::size_t c = 0; c < kChannels; ++c)
+        for (std::size_t lane = 0; lane < width.lanes; ++lane) {
+          const bool moved = get_bit(source.data() + c * stride, lane + offset);
+          CHECK(get_bit(out + c * words, lane) == (get_bit(valid.data(), lane) ? moved : fill != 0));
+        }
+    }
+}
+
+struct Layer {
+  std::size_t filters, depth, classes;
+  std::vector<std::uint8_t> signs;
+  PlaneOutputs outputs;
+
+  // One sign in `ones` is -1: 2 for even buckets, more for long ones.
+  Layer(Random& random, std::size_t filters_, std::size_t depth_, std::size_t classes_, int ones)
+      : filters(filters_), depth(depth_), classes(classes_), signs(filters_ * depth_) {
+    for (auto& sign : signs) sign = random.between(1, ones) == 1;
+    outputs.classes = classes;
+    const auto all = static_cast<int>(depth);
+    for (std::size_t i = 0; i < classes * filters; ++i) {
+      const int extreme[] = {0, 1, all, all + 1};
+      const bool near = random.between(0, 2) > 0;
+      outputs.least.push_back(near ? std::clamp(all / 2 + random.between(-9, 9), 0, all + 1)
+                                   : extreme[random.between(0, 3)]);
+    }
+    for (std::size_t f = 0; f < filters; ++f) outputs.inverted.push_back(random.between(0, 1) == 1);
+  }
+
+  bool output(std::size_t filter, std::size_t type, std::size_t differing) const {
+    const bool reached = static_cast<std::int64_t>(differing) >= outputs.least[type * filters + filter];
+    return reached != (outputs.inverted[filter] != 0);
+  }
+};
+
+void test_products(const PlaneWidth& width, const Layer& layer, std::size_t group, Random& random) {
+  const std::optional<PlaneFilters> filters =
+      plane_filters(layer.signs, layer.filters, layer.depth, group, layer.outputs);
+  CHECK(filters.has_value());
+  if (!filters.has_value()) return;
+  const std::size_t words = width.lanes / kWordBits;
+  Buffer planes_buffer((layer.depth + 1) * words * sizeof(Word)),
+      masks_buffer(layer.classes * words * sizeof(Word)),
+      out_buffer(filters->padded() * words * sizeof(Word));
+  auto* planes = reinterpret_cast<Word*>(planes_buffer.data());
+  auto* masks = reinterpret_cast<Word*>(masks_buffer.data());
+  const auto* out = reinterpret_cast<const Word*>(out_buffer.data());
+  for (std::size_t i = 0; i < (layer.depth + 1) * words; ++i)
+    planes[i] = i < layer.depth * words ? random.next() : 0;
+  std::vector<std::size_t> type(width.lanes);
+  std::fill_n(masks, layer.classes * words, Word{0});
+  for (std::size_t lane = 0; lane < width.lanes; ++lane) {
+    type[lane] = static_cast<std::size_t>(random.between(0, static_cast<int>(layer.classes) - 1));
+    if (type[lane] > 0) set_bit(masks + (type[lane] - 1) * words, lane, true);
+  }
+  std::vector<const Word*> differing;
+  for (std::size_t c = 1; c < layer.classes; ++c)
+    differing.push_back(filters->starts.data() + c * filters->class_stride());
+  width.select(group, filters->bits)({planes, filters->lists.data(), filters->groups, filters->starts.data(),
+                                      filters->inverted.data(), out_buffer.data(), layer.classes - 1, masks,
+                                      differing.data()});
+  for (std::size_t f = 0; f < layer.filters; ++f)
+    for (std::size_t lane = 0; lane < width.lanes; ++lane) {
+      std::size_t count = 0;
+      for (std::size_t k = 0; k < layer.depth; ++k)
+        count += get_bit(planes + k * words, lane) != (layer.signs[f * layer.depth + k] != 0);
+      CHECK(get_bit(out + f * words, lane) == layer.output(f, type[lane], count));
+    }
+}
+
+void test_widths(const PlaneTable& table) {
+  Random random(3);
+  for (std::size_t i = 0; i < table.count; ++i) {
+    test_shift(table.widths[i]);
+    for (std::size_t group : {4, 5}) {
+      for (std::size_t depth : {1, 7, 8, 64, 65, 577})
+        for (std::size_t filters : {1, 4, 5, 9})
+          for (int ones : {1, 2, 20})
+            test_products(table.widths[i], Layer(random, filters, depth, 1 + depth % 3, ones), group, random);
+      test_products(table.widths[i], Layer(random, 5, 4608, 1, 2), group, random);
+      test_products(table.widths[i], Layer(random, 5, 4608, 2, 4608), group, random);
+    }
+  }
+}
+
+void test_what_does_not_fit_is_refused() {
+  Random random(4);
+  const Layer layer(random, 1, (std::size_t{1} << (kMostPlaneBits - 1)) * 20, 1, 1);
+  CHECK(!plane_filters(layer.signs, 1, layer.depth, 4, layer.outputs).has_value());
+}
+
+}  // namespace
+}  // namespace sb
+
+int main() {
+  for (const sb::KernelTable* kernels : sb::usable_kernels()) {
+    sb::test_transpose(kernels->planes);
+    sb::test_widths(kernels->planes);
+  }
+  sb::test_what_does_not_fit_is_refused();
+  return sb::test::finish();
+}
