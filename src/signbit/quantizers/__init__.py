@@ -12,6 +12,8 @@ from signbit.quantizers.signs import (
     SignQuantizer,
     SwishSign,
 )
+from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, group_means, zero_split
+from signbit.quantizers.ternary import Ternary, ternary_split
 
 __all__ = [
     "ApproxSign",
@@ -21,11 +23,19 @@ __all__ = [
     "IdentitySign",
     "Quantizer",
     "SignQuantizer",
+    "Split",
     "SwishSign",
+    "Ternary",
+    "at_most_split",
     "create_quantizer",
+    "exact_split",
+    "free_split",
+    "group_means",
     "list_quantizers",
     "register",
     "schedule_quantizers",
     "sign",
     "sign_with_surrogate",
+    "ternary_split",
+    "zero_split",
 ]
