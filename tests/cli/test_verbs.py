@@ -1,13 +1,15 @@
 """Each verb end to end, through the real `main`, on a run of one epoch."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from signbit import assets, packed
+from signbit import assets, data, packed
 from signbit.cli.main import main
 
 FINN = Path(__file__).parents[3] / "shared" / "data" / "ref_finn_tfc" / "model.onnx"
@@ -165,3 +167,27 @@ def test_the_text_is_for_people(words, capsys):
     out, err = capsys.readouterr()
     assert out.strip()
     assert err == ""
+
+
+def test_an_interrupted_training_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def stop(recipe, run, **options):
+        raise training.InterruptError(f"stopped; signbit resume {run} goes on", signal.SIGTERM)
+
+    training = pytest.importorskip("signbit.training")
+    monkeypatch.setattr(training, "train", stop)
+    assert main(["train", "digits", "--run", str(tmp_path / "run")]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == f"signbit: stopped; signbit resume {tmp_path / 'run'} goes on\n"
+
+
+def test_eval_of_a_packed_model_on_a_folder_of_images(file, tmp_path, call):
+    digits = data.load("digits", split="test").take(slice(0, 50))
+    for number, (image, label) in enumerate(zip(digits.images, digits.labels)):
+        for split in ("train", "test"):
+            (tmp_path / split / str(label)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[0]).save(tmp_path / split / str(label) / f"{number}.png")
+    seen = call("eval", file, "--data", tmp_path)
+    assert seen["samples"] == 50
+    (tmp_path / "arrays").mkdir()
+    for split in ("train", "test"):
+        np.savez(tmp_path / "arrays" / f"{split}.npz", images=digits.images, labels=digits.labels)
+    assert call("eval", file, "--data", tmp_path / "arrays")["correct"] == seen["correct"] > 30

@@ -59,6 +59,20 @@ def test_a_damaged_file_stops_with_its_name(files: Dataset, workers: int, tmp_pa
         list(Loader(files, batch_size=5, workers=workers))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_pass_goes_on_where_another_was_left(files: Dataset, workers: int) -> None:
+    whole = list(Loader(files, batch_size=4, seed=1, workers=workers))
+    left = Loader(files, batch_size=4, seed=1, workers=workers)
+    batches = iter(left)
+    for _ in range(2):
+        next(batches)
+    other = Loader(files, batch_size=4, seed=1, workers=workers)
+    other.load_state_dict(left.state_dict())
+    rest = list(other)
+    assert [torch.equal(a[0], b[0]) for a, b in zip(rest, whole[2:], strict=True)] == [True] * 3
+    assert len(list(other)) == 5
+
+
 def test_batch_sizes_are_checked(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="batch_size must be >= 1, got 0"):
         Loader(dataset, batch_size=0)

@@ -25,7 +25,10 @@ def test_accuracy_counts_what_is_right() -> None:
 def test_a_run_is_measured_on_its_own_data(trained: Result) -> None:
     run = load_run(trained.path)
     assert evaluate_run(run) == evaluate_run(trained.path) == evaluate(run.model, load("digits", split="test"))
-    assert evaluate_run(run, split="train").samples == 1442
+    assert evaluate_run(run, split="train").samples == 1242
+    assert evaluate_run(run, split="validation").samples == 200
+    with pytest.raises(ValueError, match=r"keeps no reserve images: data\.reserve is null"):
+        evaluate_run(run, split="reserve")
 
 
 def test_no_images_no_accuracy() -> None:

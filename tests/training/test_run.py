@@ -17,7 +17,7 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
 
 def test_a_run_without_checkpoint_says_so(trained: Result, tmp_path: Path) -> None:
     shutil.copy(trained.path / "recipe.yaml", tmp_path)
-    with pytest.raises(ValueError, match="ended before its first epoch did"):
+    with pytest.raises(ValueError, match="`signbit resume` starts it again"):
         load_run(tmp_path)
 
 

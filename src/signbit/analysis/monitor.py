@@ -72,6 +72,15 @@ class Monitor:
         self._reset()
         return FlipRates(sum(flips.values()) / sum(self._sizes.values()), rates)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What was seen since the last `read`, for a monitor that goes on after an interruption."""
+        return {"watched": self._watched, "steps": self._counter.steps, "sums": dict(self._sums)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what another monitor of the same weights has seen."""
+        self._watched, self._counter.steps = state_dict["watched"], state_dict["steps"]
+        self._sums = dict(state_dict["sums"])
+
     def remove(self) -> None:
         """Stops watching."""
         self._handle.remove()

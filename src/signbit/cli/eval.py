@@ -1,7 +1,7 @@
 """Measures the accuracy of a run or of a packed model on labelled images.
 
 A run knows its data; for a packed model name them: signbit eval model.sbit --data mnist --root FOLDER, or --data FOLDER
-for a folder with MNIST-like idx files.
+for a folder with MNIST-like idx files, with train.npz and test.npz, or with a folder of images for each class.
 """
 
 import argparse
@@ -25,9 +25,9 @@ BATCH = 256
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit eval`."""
     parser.add_argument("model", help=f"{MODEL_HELP}, or {RUN_HELP}")
-    parser.add_argument("--data", help="data set, or a folder with idx files; needed for a packed model")
+    parser.add_argument("--data", help="data set, or a folder with one; needed for a packed model")
     parser.add_argument("--root", default="data", help="folder of the data set")
-    parser.add_argument("--split", default="test", help="test or train")
+    parser.add_argument("--split", default="test", help="test or train; for a run also validation or reserve")
     parser.add_argument("--threads", type=int, default=1, help="threads to run on")
     parser.add_argument("--isa", help="kernels to use for a packed model; default: the best this machine has")
 
@@ -45,8 +45,9 @@ def _of_file(options: argparse.Namespace) -> tuple[int, int]:
     path = packed_path(options.model)
     if options.data is None:
         raise UserError(f"{options.model!r} does not say on what to measure it; add --data NAME or --data FOLDER")
-    dataset = load_data(options.data, options.root, options.split)
-    return accuracy(packed.load(path), dataset, threads=options.threads, isa=options.isa)
+    graph = packed.load(path)
+    dataset = load_data(options.data, options.root, options.split, graph.image, graph.labels)
+    return accuracy(graph, dataset, threads=options.threads, isa=options.isa)
 
 
 def _of_run(options: argparse.Namespace) -> tuple[int, int]:
@@ -55,21 +56,38 @@ def _of_run(options: argparse.Namespace) -> tuple[int, int]:
     from signbit import training
 
     trained = training.load_run(source)
-    name, root = (trained.recipe.data.name, trained.recipe.data.root) if options.data is None else (options.data, None)
-    dataset = load_data(name, options.root if root is None else root, options.split)
-    measured = training.evaluate(trained.model, dataset)
+    if options.data is None:
+        dataset = training.load_part(trained.recipe.data, options.split)
+    else:
+        dataset = load_data(options.data, options.root, options.split, trained.image, trained.labels)
+    measured = training.evaluate(trained.model, dataset, workers=trained.recipe.data.workers)
     return measured.correct, measured.samples
 
 
-def load_data(name: str, root: str | Path, split: str) -> "Dataset":
-    """A split of the data set `name`, which may also be a folder with MNIST-like idx files."""
+def load_data(
+    name: str, root: str | Path, split: str, image: packed.ImagePreparation | None = None, labels: tuple[str, ...] = ()
+) -> "Dataset":
+    """A split of the data set `name`, or of the one in the folder `name`.
+
+    Args:
+        name: a data set, or a folder.
+        root: folder of a data set.
+        split: "test" or "train".
+        image: how a model wants image files prepared; data sets in arrays are as they are.
+        labels: the model's classes, which folders of images must have.
+    """
     from signbit import data
 
-    if name in data.names():
+    if name not in data.names():
+        if not Path(name).is_dir():
+            raise unknown("data set or folder", name, data.names())
+        name, root = data.kind(name, split), name
+    if name != "image-folder":
         return data.load(name, root, split)
-    if Path(name).is_dir():
-        return data.load("idx", name, split)
-    raise unknown("data set or folder", name, data.names())
+    dataset = data.load(name, root, split, image=image)
+    if labels and dataset.classes != labels:
+        raise UserError(f"{root} has the classes {', '.join(dataset.classes)}; the model knows {', '.join(labels)}")
+    return dataset
 
 
 def accuracy(graph: packed.Graph, dataset: "Dataset", *, threads: int = 1, isa: str | None = None) -> tuple[int, int]:

@@ -47,14 +47,13 @@ def run(options: argparse.Namespace) -> Output:
 def graph_of_run(source: Path, *, stem: Format = "float32", dense: Format = "float32") -> packed.Graph:
     """The packed graph of the network that a run trained; int8 ranges come from its training images."""
     require("torch", "reading a run directory")
-    from signbit import data, export, training
+    from signbit import export, training
 
     with working(f"packing {source}"):
         trained = training.load_run(source)
         calibration = None
         if dense == "int8":
-            config = trained.recipe.data
-            calibration = data.load(config.name, config.root, "train").images[:CALIBRATION]
+            calibration = training.load_part(trained.recipe.data, "train").images[:CALIBRATION]
         return export.to_graph(
             trained.model, image=trained.image, labels=trained.labels, stem=stem, dense=dense, calibration=calibration
         )

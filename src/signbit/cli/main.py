@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug or told is None:
             raise
         print(f"signbit: {told}", file=sys.stderr)
-        return 2
+        return int(getattr(error, "exit_code", 2))
 
 
 def _run(words: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Continues an interrupted run after its last finished epoch, as if it had never stopped."""
+"""Continues an interrupted run at its last checkpoint, as if it had never stopped."""
 
 import argparse
 
@@ -10,6 +10,9 @@ from signbit.cli.sources import RUN_HELP, run_path
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit resume`."""
     parser.add_argument("run", help=RUN_HELP)
+    parser.add_argument(
+        "--changed", action="store_true", help="go on even if recipe, versions or machine have changed since"
+    )
 
 
 def run(options: argparse.Namespace) -> Output:
@@ -19,4 +22,4 @@ def run(options: argparse.Namespace) -> Output:
     from signbit import training
     from signbit.cli.train import report
 
-    return report(training.resume(source), training.load_run(source).recipe)
+    return report(training.resume(source, changed=options.changed), training.load_run(source).recipe)

@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> Output:
 
 def _trained(source: Path, samples: int) -> dict[str, Any]:
     require("torch", "comparing with a run")
-    from signbit import data, training
+    from signbit import training
 
     trained = training.load_run(source)
-    held_out = data.load(trained.recipe.data.name, trained.recipe.data.root, "test")
+    held_out = training.load_part(trained.recipe.data, "test")
     return {"model": trained.model, "batch": held_out.images[:samples]}

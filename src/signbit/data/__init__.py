@@ -3,6 +3,6 @@
 from signbit.data.dataset import Dataset
 from signbit.data.error import DataError
 from signbit.data.files import ImageFiles
-from signbit.data.sets import load, names
+from signbit.data.sets import kind, load, names
 
-__all__ = ["DataError", "Dataset", "ImageFiles", "load", "names"]
+__all__ = ["DataError", "Dataset", "ImageFiles", "kind", "load", "names"]

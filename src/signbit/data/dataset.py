@@ -46,6 +46,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __deepcopy__(self, memo: object) -> "Dataset":
+        """Itself, as it never changes: a copy of what holds it must not double the images."""
+        return self
+
     def take(self, index: slice | npt.NDArray[np.int64]) -> "Dataset":
         """The images that `index` selects, in its order; files stay undecoded."""
         images = self.images.take(index) if isinstance(self.images, ImageFiles) else self.images[index]

@@ -1,5 +1,6 @@
 """Batches of a data set, in an order that is a function of a seed alone."""
 
+import signal
 from collections.abc import Iterator
 from typing import final
 
@@ -45,6 +46,8 @@ class Loader:
         self.seed = seed
         self.drop_last = drop_last
         self.workers = workers if isinstance(dataset.images, ImageFiles) else 0
+        self.given = 0
+        self.start = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.source.labels), self.batch_size)
@@ -57,18 +60,43 @@ class Loader:
             return torch.arange(count)
         return torch.randperm(count, generator=torch.Generator().manual_seed(self.seed))
 
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the present pass were given."""
+        return {"given": self.given}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """The next pass goes on after those batches; later ones are whole."""
+        self.given = self.start = state_dict["given"]
+
     def __iter__(self) -> Iterator[Batch]:
-        indices = torch.split(self.order(), self.batch_size)[: len(self)]
+        self.given, self.start = self.start, 0
+        for batch in self._batches(self.given):
+            self.given += 1
+            yield batch
+
+    def _batches(self, start: int) -> Iterator[Batch]:
+        indices = torch.split(self.order(), self.batch_size)[start : len(self)]
         if not self.workers:
             yield from map(self.source.read, indices)
             return
         # A generator of its own, so that starting workers takes nothing from torch's global one.
         for batch in DataLoader(
-            self.source, sampler=indices, batch_size=None, num_workers=self.workers, generator=torch.Generator()
+            self.source,
+            sampler=indices,
+            batch_size=None,
+            num_workers=self.workers,
+            worker_init_fn=_leave_signals,
+            generator=torch.Generator(),
         ):
             if isinstance(batch, DataError):
                 raise batch
             yield batch
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C reaches a whole group of processes; the training process decides when workers end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @final

@@ -10,7 +10,7 @@ from typing import Any
 from signbit.data.cifar import CIFAR10, CIFAR100, load_cifar
 from signbit.data.dataset import Dataset
 from signbit.data.digits import load_digits
-from signbit.data.folder import load_folder
+from signbit.data.folder import is_folder_of_classes, load_folder
 from signbit.data.idx import DIGITS, FASHION, load_idx
 from signbit.data.npz import load_npz
 
@@ -48,6 +48,14 @@ _LOADERS: dict[str, Callable[..., Dataset]] = {
 def names() -> tuple[str, ...]:
     """Names that `load` knows, sorted."""
     return tuple(sorted(_LOADERS))
+
+
+def kind(folder: str | Path, split: str) -> str:
+    """Which of "npz", "image-folder" and "idx" is in a folder, by its layout; "idx" where it is none of them."""
+    path = Path(folder)
+    if (path / f"{split}.npz").is_file():
+        return "npz"
+    return "image-folder" if is_folder_of_classes(path, split) else "idx"
 
 
 def load(name: str, root: str | Path = "data", split: str = "train", **options: Any) -> Dataset:

@@ -1,7 +1,8 @@
 """From a recipe to a run directory: training with Lightning, evaluation, and recipes as YAML."""
 
+from signbit.training.datasets import load_part
 from signbit.training.evaluate import Evaluation, evaluate, evaluate_run
-from signbit.training.module import TrainingError
+from signbit.training.module import InterruptError, TrainingError
 from signbit.training.parse import load_recipe, override, save_recipe, split_words
 from signbit.training.recipe import DataConfig, ModelConfig, OptimConfig, Recipe, Schedule
 from signbit.training.run import Run, load_run, read_metrics
@@ -10,6 +11,7 @@ from signbit.training.train import Result, resume, train
 __all__ = [
     "DataConfig",
     "Evaluation",
+    "InterruptError",
     "ModelConfig",
     "OptimConfig",
     "Recipe",
@@ -19,6 +21,7 @@ __all__ = [
     "TrainingError",
     "evaluate",
     "evaluate_run",
+    "load_part",
     "load_recipe",
     "load_run",
     "override",

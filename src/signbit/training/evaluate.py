@@ -1,15 +1,16 @@
 """Accuracy of a network on labelled images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from signbit.data import Dataset, load
+from signbit.data import Dataset
 from signbit.data.augment import Prepare
 from signbit.data.loader import Loader
+from signbit.training.datasets import load_part
 from signbit.training.module import EVALUATION_BATCH
 from signbit.training.run import Run, load_run
 
@@ -34,14 +35,14 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, dataset: Dataset) -> Evaluation:
+def evaluate(model: nn.Module, dataset: Dataset, *, workers: int = 0) -> Evaluation:
     """Measures a network, in eval mode, on every image of a data set, prepared as the packed file says."""
     if not len(dataset):
         raise ValueError(f"{dataset.name} has no images to evaluate on")
     was_training, prepare = model.training, Prepare(dataset.image)
     model.eval()
     correct, loss = 0, 0.0
-    for pixels, labels in Loader(dataset, batch_size=EVALUATION_BATCH):
+    for pixels, labels in Loader(dataset, batch_size=EVALUATION_BATCH, workers=workers):
         scores = model(prepare(pixels))
         correct += int((scores.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(scores, labels, reduction="sum"))
@@ -55,9 +56,9 @@ def evaluate_run(run: str | Path | Run, *, split: str = "test", root: str | Path
 
     Args:
         run: a run or its directory.
-        split: "test", or "train" (with the validation images in it).
+        split: "test", or what the recipe makes of the training part: "train", "validation", "reserve".
         root: folder of the data; None takes the recipe's.
     """
     loaded = run if isinstance(run, Run) else load_run(run)
-    data = loaded.recipe.data
-    return evaluate(loaded.model, load(data.name, data.root if root is None else root, split))
+    data = loaded.recipe.data if root is None else replace(loaded.recipe.data, root=str(root))
+    return evaluate(loaded.model, load_part(data, split), workers=data.workers)

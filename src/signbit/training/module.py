@@ -1,5 +1,7 @@
 """What Lightning needs to know of a training run: the step, the batches, the optimizer."""
 
+import math
+import signal
 from dataclasses import asdict
 from typing import Any, final
 
@@ -11,13 +13,14 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from signbit.data import Dataset
-from signbit.data.augment import Augment, Prepare
+from signbit.data.augment import Augment, Mix, Prepare
 from signbit.data.loader import Batch, Loader, mix
 from signbit.quantizers import schedule_quantizers
+from signbit.training.diagnosis import origin_of_nonfinite
 from signbit.training.optimizers import build_optimizer, build_schedulers
 from signbit.training.recipe import Recipe
 
-__all__ = ["EVALUATION_BATCH", "Classification", "TrainingError"]
+__all__ = ["EVALUATION_BATCH", "Classification", "InterruptError", "TrainingError"]
 
 EVALUATION_BATCH = 500
 
@@ -27,11 +30,25 @@ class TrainingError(ValueError):
 
 
 @final
+class InterruptError(TrainingError):
+    """A run that a signal has stopped, after saving it.
+
+    Attributes:
+        exit_code: what a program that ends for this reason returns, as shells count.
+    """
+
+    def __init__(self, message: str, number: signal.Signals) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+@final
 class Classification(LightningModule):
     """Cross-entropy on images: augment and prepare a batch, one step of the recipe's optimizer.
 
-    Every random number of an update is a function of the recipe's seed and the number of the update, and the order of
-    an epoch one of seed and epoch, so that a run can be taken up again where a checkpoint left it.
+    Every random number of a batch is a function of the recipe's seed and the number of the batch, and the order of an
+    epoch one of seed and epoch; the sums behind an epoch's figures are in the checkpoint. So a run can be taken up
+    again wherever a checkpoint left it.
 
     Args:
         recipe: the run.
@@ -49,17 +66,23 @@ class Classification(LightningModule):
         self.validation_set = validation
         self.prepare = Prepare(training.image)
         self.augment = Augment(recipe.data.augmentation, (training.image.height, training.image.width))
+        self.mix = Mix(recipe.data.augmentation, len(training.classes))
         self.hybrid = build_optimizer(recipe, model)
-        self.steps = recipe.epochs * len(self.train_dataloader())
+        self.batches = len(self.train_dataloader())
+        self.steps = recipe.epochs * math.ceil(self.batches / recipe.accumulate)
+        self.totals = _no_totals()
 
     @override
     def train_dataloader(self) -> Loader:
-        seed = mix(self.recipe.seed, self.current_epoch)
-        return Loader(self.training_set, batch_size=self.recipe.batch_size, seed=seed, drop_last=True)
+        recipe, seed = self.recipe, mix(self.recipe.seed, self.current_epoch)
+        workers = recipe.data.workers
+        return Loader(self.training_set, batch_size=recipe.batch_size, seed=seed, drop_last=True, workers=workers)
 
     @override
     def val_dataloader(self) -> Loader | list[Loader]:
-        return [] if self.validation_set is None else Loader(self.validation_set, batch_size=EVALUATION_BATCH)
+        if self.validation_set is None:
+            return []
+        return Loader(self.validation_set, batch_size=EVALUATION_BATCH, workers=self.recipe.data.workers)
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -72,32 +95,55 @@ class Classification(LightningModule):
         scheduler.step()
 
     @override
+    def on_train_epoch_start(self) -> None:
+        self.totals = _no_totals()
+
+    @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        torch.manual_seed(mix(self.recipe.seed, -1 - self.global_step))
+        torch.manual_seed(mix(self.recipe.seed, -1 - (self.current_epoch * self.batches + batch_idx)))
         schedule_quantizers(self.model, min(self.global_step / self.steps, 1.0))
         pixels, labels = batch
-        scores = self.model(self.prepare(self.augment(pixels)))
-        loss = F.cross_entropy(scores, labels)
+        mixed, targets = self.mix(self.augment(pixels), labels)
+        images = self.prepare(mixed)
+        scores = self.model(images)
+        loss = F.cross_entropy(scores, targets)
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {loss.item()} at epoch {self.current_epoch + 1}, step {self.global_step}; "
-                "lower real.options.lr or optim.options.lr"
+                f"the loss is {loss.item()} at epoch {self.current_epoch + 1}, step {self.global_step}: "
+                f"{origin_of_nonfinite(self.model, images)}; lower real.options.lr or optim.options.lr"
             )
-        self._log("train", loss.detach(), scores, labels)
+        hits, count = int((scores.argmax(1) == labels).sum()), len(labels)
+        self.totals += torch.tensor([loss.item() * count, hits, count], dtype=torch.float64)
         return loss
+
+    def figures(self) -> dict[str, float]:
+        """Losses and accuracies of the epoch so far; with MixUp or CutMix, training accuracy is on mixed images."""
+        loss, hits, count = self.totals.tolist()
+        validation = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        return {"train_accuracy": hits / count, "train_loss": loss / count} | validation
 
     @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         pixels, labels = batch
         scores = self.model(self.prepare(pixels))
-        self._log("validation", F.cross_entropy(scores, labels), scores, labels)
-
-    def _log(self, part: str, loss: Tensor, scores: Tensor, labels: Tensor) -> None:
-        accuracy = (scores.argmax(1) == labels).float().mean()
-        values = {f"{part}_loss": loss, f"{part}_accuracy": accuracy}
+        values = {
+            "validation_loss": F.cross_entropy(scores, labels),
+            "validation_accuracy": (scores.argmax(1) == labels).float().mean(),
+        }
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels))
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["image"] = asdict(self.training_set.image)
         checkpoint["labels"] = list(self.training_set.classes)
+        checkpoint["recipe"] = asdict(self.recipe)
+        checkpoint["totals"] = self.totals
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.totals = checkpoint["totals"]
+
+
+def _no_totals() -> Tensor:
+    """Loss summed over images, hits, images."""
+    return torch.zeros(3, dtype=torch.float64)

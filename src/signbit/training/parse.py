@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
+from signbit.training.files import write_whole
 from signbit.training.recipe import Recipe
 
 __all__ = ["load_recipe", "override", "save_recipe", "split_words"]
@@ -53,7 +54,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Writes every key of a recipe, defaults included."""
-    path.write_text(yaml.safe_dump(asdict(recipe), sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(asdict(recipe), sort_keys=False).encode())
 
 
 def split_words(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -15,14 +15,25 @@ class DataConfig:
     Attributes:
         name: a data set (`signbit.data.names()`).
         root: folder with its files.
-        validation: images held out of the training part, "last:N" or "first:N"; null trains on all of it.
+        options: what its reader takes beyond these, such as `size` of "image-folder" (`signbit.data.load`).
+        reserve: images kept out of training and validation for a final test, "last:N", "first:N" or "fraction:F" (of
+            each class); null keeps none. CIFAR-10's fifth batch is "last:10000".
+        validation: images held out of the others, by the same rules; null trains on all of them.
+        workers: processes that decode image files; 0 decodes in the training process.
         augmentation: random changes of the training images.
     """
 
     name: str
     root: str = "data"
+    options: dict[str, Any] = field(default_factory=dict)
+    reserve: str | None = None
     validation: str | None = None
+    workers: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.workers < 0:
+            raise ValueError(f"data.workers must be >= 0, got {self.workers}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +102,12 @@ class Recipe:
         seed: of weights, order and augmentation.
         precision: "float32", or "bfloat16" for products in bfloat16 (parameters and sums stay float32).
         threads: CPU threads; null leaves torch's setting.
+        accumulate: batches whose mean gradient makes one update.
+        ema: decay of a running mean of the real parameters and norm statistics, within 0..1, such as 0.999; validation
+            and the finished run use the mean. Binary weights have none. null keeps no mean.
+        early_stop: epochs in a row without a lower validation loss that end the run; null never does.
+        checkpoint_steps: updates between checkpoints inside an epoch; null saves only at the end of each.
+        tensorboard: writes the metrics for TensorBoard too, into RUN/tensorboard.
     """
 
     name: str
@@ -103,12 +120,23 @@ class Recipe:
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = None
+    accumulate: int = 1
+    ema: float | None = None
+    early_stop: int | None = None
+    checkpoint_steps: int | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch_size"):
+        for key in ("epochs", "batch_size", "accumulate"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} must be >= 1, got {getattr(self, key)}")
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be >= 1 or null, got {self.threads}")
+        for key in ("threads", "early_stop", "checkpoint_steps"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be >= 1 or null, got {value}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema must lie between 0 and 1 or be null, got {self.ema}")
+        if self.early_stop is not None and self.data.validation is None:
+            raise ValueError("early_stop needs validation images; set data.validation, such as fraction:0.1")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be within 0..2**63 - 1, got {self.seed}")

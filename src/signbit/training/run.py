@@ -1,11 +1,10 @@
 """A run is a directory: resolved recipe, versions, metrics as JSON lines, checkpoints."""
 
 import json
-import os
 import pickle
 import platform
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import nn
 import signbit
 from signbit.models import create_model
 from signbit.packed import ImagePreparation
+from signbit.training.files import write_whole
 from signbit.training.parse import load_recipe
 from signbit.training.recipe import Recipe
 
@@ -26,6 +26,9 @@ RECIPE = "recipe.yaml"
 VERSIONS = "versions.json"
 METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoints/last.ckpt"
+TENSORBOARD = "tensorboard"
+FREE = ("data.root", "data.workers", "checkpoint_steps", "tensorboard")
+"""Keys of a recipe that change nothing of what it computes."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,7 +38,7 @@ class Run:
     Attributes:
         path: directory of the run.
         recipe: what was trained.
-        model: the network in eval mode, with the last weights.
+        model: the network in eval mode, with the last weights (where the recipe has `ema`, their running mean).
         image: how images become its input.
         labels: class names.
     """
@@ -81,7 +84,9 @@ def read_checkpoint(run: Path) -> dict[str, Any]:
     """
     path = run / CHECKPOINT
     if not path.is_file():
-        raise ValueError(f"{run} has no {CHECKPOINT}; the run ended before its first epoch did")
+        raise ValueError(
+            f"{run} has no {CHECKPOINT}; the run ended before its first one; `signbit resume` starts it again"
+        )
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not {"image", "labels", "state_dict"} <= checkpoint.keys():
@@ -99,11 +104,45 @@ def read_metrics(run: str | Path) -> list[dict[str, Any]]:
 
 
 def forget_metrics(run: Path, *, after: int) -> None:
-    """Drops the lines of epochs that ended after step `after`, written whole or not at all."""
-    kept = [line for line in read_metrics(run) if line["step"] <= after]
-    beside = run / f"{METRICS}.partial"
-    beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    os.replace(beside, run / METRICS)
+    """Drops the lines of epochs that ended after step `after`, and an unfinished one."""
+    path = run / METRICS
+    if not path.is_file():
+        return
+    kept = "".join(json.dumps(line) + "\n" for line in read_metrics(run) if line["step"] <= after)
+    if kept != path.read_text(encoding="utf-8"):
+        write_whole(path, kept.encode())
+
+
+def refuse_changes(run: Path, recipe: Recipe, checkpoint: Mapping[str, Any] | None) -> None:
+    """Makes sure that going on gives what an unbroken run would have given.
+
+    Raises:
+        ValueError: the recipe, a version, the processor or the number of threads is not what the run began with.
+    """
+    way_out = "set it back, train anew in another directory, or resume with --changed (changed=True)"
+    if checkpoint is not None:
+        before = dict(_items(checkpoint.get("recipe", {})))
+        now = dict(_items(asdict(recipe)))
+        for key in sorted(before.keys() | now.keys()):
+            if key not in FREE and before.get(key) != now.get(key):
+                raise ValueError(
+                    f"{run} was made by another recipe: {key} was {before.get(key)} and is {now.get(key)}; {way_out}"
+                )
+    began, present = json.loads((run / VERSIONS).read_text(encoding="utf-8")), versions()
+    for key in present:
+        if key != "platform" and began.get(key) != present[key]:
+            raise ValueError(
+                f"{run} was begun with {key} {began.get(key)} and this is {key} {present[key]}, so it would not go on "
+                f"bit for bit; {way_out}"
+            )
+
+
+def _items(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _items(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 def versions() -> Mapping[str, str | int]:

@@ -6,29 +6,38 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
 
-from signbit.data import Dataset, load
+from signbit.data import Dataset
 from signbit.data.augment import Prepare
 from signbit.data.loader import mix
-from signbit.training.callbacks import Checkpoints, Metrics, ProgressBar
+from signbit.training.average import RealAverage
+from signbit.training.checkpoints import Checkpoints, WholeFiles
+from signbit.training.datasets import load_training
+from signbit.training.files import write_whole
+from signbit.training.metrics import Metrics
 from signbit.training.module import Classification
 from signbit.training.parse import load_recipe, save_recipe
+from signbit.training.progress import ProgressBar
 from signbit.training.recipe import Recipe
 from signbit.training.run import (
     CHECKPOINT,
     METRICS,
     RECIPE,
+    TENSORBOARD,
     VERSIONS,
     build_model,
     forget_metrics,
     read_checkpoint,
     read_metrics,
+    refuse_changes,
     versions,
 )
 
@@ -71,32 +80,66 @@ def train(recipe: Recipe, run: str | Path, *, progress: bool = True, callbacks: 
         raise ValueError(f"{path} holds a run already; give another directory, or resume it")
     with _settings(recipe):
         module = _module(recipe)
-        path.mkdir(parents=True, exist_ok=True)
+        write_whole(path / VERSIONS, _versions())
+        # Last, because a directory without a recipe is no run yet.
         save_recipe(recipe, path / RECIPE)
-        (path / VERSIONS).write_text(json.dumps(versions(), indent=1) + "\n", encoding="utf-8")
         return _fit(module, path, progress, callbacks, None)
 
 
-def resume(run: str | Path, *, progress: bool = True, callbacks: tuple[Callback, ...] = ()) -> Result:
-    """Takes a run up again after its last finished epoch, as if it had never stopped.
+def resume(
+    run: str | Path, *, progress: bool = True, callbacks: tuple[Callback, ...] = (), changed: bool = False
+) -> Result:
+    """Takes a run up again at its last checkpoint, as if it had never stopped; without one, from the beginning.
 
     Args:
         run: directory of the run.
         progress: as in `train`.
         callbacks: as in `train`.
+        changed: goes on even if recipe, versions or machine are no longer those that the run began with.
 
     Raises:
-        ValueError: as `train`, or there is no checkpoint.
+        ValueError: as `train`, the checkpoint is damaged or does not fit, or something has changed.
+        OSError: the directory cannot be written.
     """
     path = Path(run)
     recipe = load_recipe(path / RECIPE)
-    forget_metrics(path, after=read_checkpoint(path)["global_step"])
+    checkpoint = read_checkpoint(path) if (path / CHECKPOINT).is_file() else None
     with _settings(recipe):
-        return _fit(_module(recipe), path, progress, callbacks, path / CHECKPOINT)
+        if not changed:
+            refuse_changes(path, recipe, checkpoint)
+        module = _module(recipe)
+        # Even where nothing has changed: a directory that cannot be written is noticed now, not after an epoch.
+        write_whole(path / VERSIONS, _versions())
+        if checkpoint is None:
+            forget_metrics(path, after=-1)
+            return _fit(module, path, progress, callbacks, None)
+        _check_fit(module, checkpoint, path)
+        forget_metrics(path, after=checkpoint["global_step"])
+        return (
+            _result(path) if _stopped_early(checkpoint) else _fit(module, path, progress, callbacks, path / CHECKPOINT)
+        )
+
+
+def _versions() -> bytes:
+    return (json.dumps(versions(), indent=1) + "\n").encode()
+
+
+def _check_fit(module: Classification, checkpoint: dict[str, Any], path: Path) -> None:
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path}: the checkpoint does not fit {module.recipe.model.name}: {reason}") from None
+
+
+def _stopped_early(checkpoint: dict[str, Any]) -> bool:
+    """Whether `EarlyStopping` has ended the run."""
+    states = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= state["patience"] for state in states)
 
 
 def _module(recipe: Recipe) -> Classification:
-    training, validation = load(recipe.data.name, recipe.data.root, "train").hold_out(recipe.data.validation)
+    training, validation, _ = load_training(recipe.data)
     torch.manual_seed(mix(recipe.seed, -1))
     model = build_model(recipe, len(training.classes), training.image.shape[0])
     _try(model, training, recipe.model.name)
@@ -120,12 +163,14 @@ def _try(model: nn.Module, dataset: Dataset, name: str) -> None:
 def _fit(
     module: Classification, path: Path, progress: bool, callbacks: tuple[Callback, ...], checkpoint: Path | None
 ) -> Result:
-    bar = (ProgressBar(),) if progress else ()
+    recipe = module.recipe
     trainer = Trainer(
-        max_epochs=module.recipe.epochs,
+        max_epochs=recipe.epochs,
         devices=1,
-        precision=PRECISION[module.recipe.precision],
-        callbacks=[Metrics(path / METRICS), *bar, *callbacks, Checkpoints(path / CHECKPOINT)],
+        precision=PRECISION[recipe.precision],
+        accumulate_grad_batches=recipe.accumulate,
+        callbacks=_callbacks(recipe, path, progress, callbacks),
+        plugins=[WholeFiles()],
         reload_dataloaders_every_n_epochs=1,
         limit_val_batches=0 if module.validation_set is None else None,
         num_sanity_val_steps=0,
@@ -136,6 +181,25 @@ def _fit(
         default_root_dir=path,
     )
     trainer.fit(module, ckpt_path=checkpoint)
+    return _result(path)
+
+
+def _callbacks(recipe: Recipe, path: Path, progress: bool, own: tuple[Callback, ...]) -> list[Callback]:
+    found: list[Callback] = []
+    if recipe.ema is not None:
+        found.append(RealAverage(decay=recipe.ema))
+    if recipe.early_stop is not None:
+        # After validation, so that the checkpoint of the epoch knows of the end.
+        early = partial(EarlyStopping, check_finite=False, check_on_train_epoch_end=False)
+        found.append(early("validation_loss", patience=recipe.early_stop))
+    found.append(Metrics(path / METRICS, path / TENSORBOARD if recipe.tensorboard else None))
+    if progress:
+        found.append(ProgressBar())
+    # Last, so that a checkpoint holds what the others have done.
+    return [*found, *own, Checkpoints(path / CHECKPOINT, recipe.checkpoint_steps)]
+
+
+def _result(path: Path) -> Result:
     last = read_metrics(path)[-1]
     return Result(path=path, metrics=last, seconds=last["seconds"])
 

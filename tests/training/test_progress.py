@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from signbit.training import OptimConfig, Recipe, TrainingError, train
-from signbit.training.callbacks import ProgressBar
+from signbit.training.progress import ProgressBar
 
 
 def bar(*, terminal: bool) -> ProgressBar:

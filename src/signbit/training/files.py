@@ -1,0 +1,25 @@
+"""Files that are whole at every moment."""
+
+import os
+from pathlib import Path
+
+__all__ = ["write_whole"]
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file beside `path`, then renames it: `path` is always the old content or the new, never a part.
+
+    Raises:
+        OSError: there is no space or no permission; `path` keeps its content.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.partial")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

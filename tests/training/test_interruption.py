@@ -1,0 +1,223 @@
+"""Kills, signals, full disks and read-only directories: nothing is lost, and a resumed run is the unbroken one."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from signbit import recipes
+from signbit.training import InterruptError, Recipe, Result, TrainingError, read_metrics, resume, save_recipe, train
+
+CHECKPOINT = "checkpoints/last.ckpt"
+
+
+def state(run: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = torch.load(run / CHECKPOINT, weights_only=True)["state_dict"]
+    return found
+
+
+def figures(run: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in read_metrics(run)]
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    left, right = state(run), state(whole)
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+    assert figures(run) == figures(whole)
+
+
+KILL_AT_RANDOM = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from signbit.training import load_recipe, resume, train
+
+def child(folder, name):
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        if (folder / name / "recipe.yaml").exists():
+            resume(folder / name, progress=False)
+        else:
+            train(load_recipe(folder / "recipe.yaml"), folder / name, progress=False)
+        code = 0
+    finally:
+        os._exit(code)
+
+for line in sys.stdin:
+    folder, seed = Path(line.split()[0]), int(line.split()[1])
+    random.seed(seed)
+    begun = time.monotonic()
+    assert os.waitpid(child(folder, "whole"), 0)[1] == 0
+    length = time.monotonic() - begun
+    kills, status = 0, -1
+    while status != 0:
+        pid = child(folder, "killed")
+        if kills < 4:
+            time.sleep(random.uniform(0.05, 0.6) * length)
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL, status
+        kills += status != 0
+    print(kills, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[subprocess.Popen[str]]:
+    """Trains and kills in processes of its own, which start fast because it has loaded torch before."""
+    words = [sys.executable, "-c", KILL_AT_RANDOM]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (0, {"checkpoint_steps": 5}),
+        (1, {"checkpoint_steps": 3, "accumulate": 2, "ema": 0.9}),
+        (2, {"checkpoint_steps": 1, "early_stop": 2}),
+        (3, {}),
+    ],
+)
+def test_killed_at_random_points(
+    recipe: Recipe, tmp_path: Path, killer: subprocess.Popen[str], seed: int, changes: dict[str, Any]
+) -> None:
+    base = recipe if seed % 2 else replace(recipes.get("digits", "adam"), epochs=2, threads=1, data=recipe.data)
+    save_recipe(replace(base, **changes), tmp_path / "recipe.yaml")
+    assert killer.stdin is not None
+    assert killer.stdout is not None
+    killer.stdin.write(f"{tmp_path} {seed}\n")
+    killer.stdin.flush()
+    assert int(killer.stdout.readline()) >= 1
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+class At(Callback):
+    """Does something after one update."""
+
+    def __init__(self, step: int, action: Any) -> None:
+        self.step, self.action = step, action
+
+    def on_train_batch_end(self, trainer, *args, **kwargs) -> None:
+        if trainer.global_step == self.step:
+            self.action()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 24, 30])
+def test_signals_save_and_say_so(
+    trained: Result, recipe: Recipe, tmp_path: Path, number: signal.Signals, step: int
+) -> None:
+    run, before = tmp_path / "run", signal.getsignal(number)
+    with pytest.raises(
+        InterruptError, match=rf"stopped by {number.name} at step {step}, and saved; `signbit resume"
+    ) as told:
+        train(recipe, run, progress=False, callbacks=(At(step, lambda: os.kill(os.getpid(), number)),))
+    assert told.value.exit_code == 128 + number
+    assert signal.getsignal(number) == before
+    assert torch.load(run / CHECKPOINT, weights_only=True)["global_step"] == step
+    resume(run, progress=False)
+    assert_same(run, trained.path)
+
+
+@pytest.fixture
+def limit() -> Iterator[Any]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(("size", "what"), [(10_000, "checkpoint of step 48"), (100, "metrics of epoch 2")])
+def test_a_full_disk_keeps_the_last_good_checkpoint(
+    trained: Result, recipe: Recipe, tmp_path: Path, limit: Any, size: int, what: str
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(TrainingError, match=rf"the {what} could not be written \(File too large\).*; make room, then"):
+        train(recipe, run, progress=False, callbacks=(At(30, lambda: limit(size)),))
+    limit(resource.RLIM_INFINITY)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert torch.load(run / CHECKPOINT, weights_only=True)["global_step"] == 24
+    resume(run, progress=False)
+    assert_same(run, trained.path)
+
+
+def test_no_room_for_the_first_checkpoint(recipe: Recipe, tmp_path: Path, limit: Any) -> None:
+    with pytest.raises(TrainingError, match="there is none yet"):
+        train(recipe, tmp_path / "run", progress=False, callbacks=(At(20, lambda: limit(10_000)),))
+
+
+@pytest.fixture
+def locked(trained: Result) -> Iterator[Path]:
+    """A finished run in a directory that cannot be written."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copytree(trained.path, folder / "run")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    for path in (folder, folder / "run", folder / "run" / "checkpoints"):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_a_directory_that_cannot_be_written(recipe: Recipe, locked: Path) -> None:
+    with pytest.raises(PermissionError, match="run"):
+        resume(locked / "run", progress=False)
+    with pytest.raises(PermissionError, match="other"):
+        train(recipe, locked / "other", progress=False)
+    assert not (locked / "other").exists()
+
+
+def test_a_run_of_another_recipe_or_version(trained: Result, recipe: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    save_recipe(replace(recipe, epochs=3), run / "recipe.yaml")
+    with pytest.raises(ValueError, match="was made by another recipe: epochs was 2 and is 3; set it back, train anew"):
+        resume(run, progress=False)
+    save_recipe(replace(recipe, checkpoint_steps=7), run / "recipe.yaml")
+    assert resume(run, progress=False).metrics == trained.metrics
+    save_recipe(recipe, run / "recipe.yaml")
+    versions = (run / "versions.json").read_text()
+    (run / "versions.json").write_text(versions.replace('"signbit": "', '"signbit": "9.'))
+    with pytest.raises(ValueError, match=r"was begun with signbit 9\.\S+ and this is signbit .*; set it back"):
+        resume(run, progress=False)
+    (run / "versions.json").write_text(versions)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    save_recipe(replace(recipe, epochs=3), run / "recipe.yaml")
+    assert resume(run, progress=False, changed=True).metrics["epoch"] == 3
+
+
+def test_another_network_does_not_fit_even_then(trained: Result, recipe: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    save_recipe(replace(recipe, model=replace(recipe.model, options={"hidden": 64})), run / "recipe.yaml")
+    with pytest.raises(ValueError, match=r"was made by another recipe: model\.options\.hidden was None and is 64"):
+        resume(run, progress=False)
+    with pytest.raises(ValueError, match="the checkpoint does not fit digits_cnn"):
+        resume(run, progress=False, changed=True)
+    assert figures(run) == figures(trained.path)
+
+
+def test_a_finished_run_stays_as_it_is(trained: Result, tmp_path: Path) -> None:
+    shutil.copytree(trained.path, tmp_path / "run")
+    assert resume(tmp_path / "run", progress=False).metrics == trained.metrics
