@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from signbit.export import to_graph
 from signbit.models import create_model
@@ -19,11 +20,30 @@ NAMES = (
     "birealnet34",
     "react_resnet18",
     "react_resnet34",
+    "xnornet_alexnet",
+    "xnornet_alexnet_larq",
+    "reactnet_a",
+    "reactnet_b",
+    "reactnet_c",
+    "quicknet_small",
+    "quicknet",
+    "quicknet_large",
 )
+
+SMALL = {
+    "xnornet": {"size": 64, "widths": (8, 16, 24, 24, 16), "hidden": (32, 32)},
+    "reactnet": {"stem_width": 8, "widths": (16, 32), "depths": (1, 2)},
+    "quicknet": {"widths": (16, 32, 64), "depths": (2, 1, 1)},
+}
+"""Options that keep the wiring of the largest networks; by the first word of their names."""
+
+
+def small(name: str) -> dict[str, Any]:
+    return SMALL.get(name.split("_")[0], {})
 
 
 def side(name: str) -> int:
-    return 224 if name.startswith(("bireal", "react")) else 32
+    return 224 if name.startswith(("bireal", "react", "quicknet", "xnor")) else 32
 
 
 @dataclass(frozen=True)
@@ -48,9 +68,10 @@ class Counts:
 
 
 @cache
-def counts(name: str, *, binary: bool = True) -> Counts:
-    model = create_model(name, binary=binary)
-    report = inspect(to_graph(model, image=ImagePreparation(height=side(name), width=side(name))))
+def counts(name: str, **options: Any) -> Counts:
+    model = create_model(name, **options)
+    size = options.get("size", side(name))
+    report = inspect(to_graph(model, image=ImagePreparation(height=size, width=size)))
     own = sum(parameter.numel() for _, parameter in named_binary_parameters(model))
     assert own == report.binary_weights
     return Counts(

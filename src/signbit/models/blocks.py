@@ -81,19 +81,25 @@ def binary_conv(
     inputs: int,
     outputs: int,
     *,
+    kernel_size: int = 3,
     stride: int = 1,
+    padding: int | None = None,
+    bias: bool = False,
     shift: bool = False,
     quantizer: str | None = "sign",
     weight_quantizer: str | None = "sign",
     pad_value: PadValue = 1,
     binary: bool = True,
 ) -> dict[str, nn.Module]:
-    """A 3x3 convolution of signs, `conv`, behind the module `act` that prepares its input, where there is one.
+    """A convolution of signs, `conv`, behind the module `act` that prepares its input, where there is one.
 
     Args:
         inputs: channels of x (N, inputs, H, W), real.
         outputs: channels of the result, real.
+        kernel_size: height and width of the kernel.
         stride: of the convolution.
+        padding: on every side; None keeps the size of the map where stride is 1 and the kernel odd.
+        bias: whether a real bias per filter is added.
         shift: whether a learned shift per channel precedes the sign of the inputs (`RSign`).
         quantizer: sign of the inputs, by name (`signbit.quantizers`); None puts a ReLU in its place.
         weight_quantizer: sign of the weights, by name; None leaves them real.
@@ -102,8 +108,9 @@ def binary_conv(
     """
     if not binary:
         quantizer = weight_quantizer = None
+    padding = kernel_size // 2 if padding is None else padding
     if quantizer is None and weight_quantizer is None:
-        return {"act": nn.ReLU(), "conv": nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)}
+        return {"act": nn.ReLU(), "conv": nn.Conv2d(inputs, outputs, kernel_size, stride, padding, bias=bias)}
     parts: dict[str, nn.Module] = {}
     if quantizer is None:
         parts["act"] = nn.ReLU()
@@ -112,9 +119,10 @@ def binary_conv(
     parts["conv"] = BinaryConv2d(
         inputs,
         outputs,
-        3,
+        kernel_size,
         stride,
-        1,
+        padding,
+        bias=bias,
         weight_quantizer=weight_quantizer,
         input_quantizer=None if shift else quantizer,
         pad_value=0 if quantizer is None else pad_value,

@@ -10,6 +10,7 @@ from typing_extensions import override
 from signbit.models.blocks import binary_conv, chain
 from signbit.models.network import Feature, Network
 from signbit.models.parts import Activation, Norm, Shortcut, make_activation, make_norm, make_shortcut
+from signbit.models.stages import expect_stages, make_head, make_stages
 from signbit.nn.conv import PadValue
 
 __all__ = ["ResidualBlock", "residual_network"]
@@ -83,8 +84,7 @@ def residual_network(
     """
     if stem not in ("3x3", "7x7"):
         raise ValueError(f"stem must be 3x3 or 7x7, got {stem!r}")
-    if not len(widths) == len(depths) >= 1 or min(depths) < 1:
-        raise ValueError(f"widths {tuple(widths)} and depths {tuple(depths)} need one number >= 1 for each stage")
+    expect_stages(widths, depths)
     if not binary and activation == "hardtanh":
         activation = "none"
     conv = partial(
@@ -105,21 +105,10 @@ def residual_network(
         )
 
     parts, reduction = _stem(stem, in_chans, widths[0], norm)
-    features = [Feature(module="stem", channels=widths[0], reduction=1 if stem == "3x3" else 2)]
-    inputs = widths[0]
-    for i, (outputs, depth) in enumerate(zip(widths, depths, strict=True)):
-        stride = 1 if i == 0 else 2
-        rest = [block(outputs, outputs, 1) for _ in range(depth - 1)]
-        parts[f"stage{i + 1}"] = nn.Sequential(block(inputs, outputs, stride), *rest)
-        reduction *= stride
-        features.append(Feature(module=f"stage{i + 1}", channels=outputs, reduction=reduction))
-        inputs = outputs
-    parts["pool"] = nn.AdaptiveAvgPool2d(1)
-    parts["flatten"] = nn.Flatten()
-    if head_norm:
-        parts["norm"] = nn.BatchNorm1d(inputs)
-    parts["fc"] = nn.Linear(inputs, num_classes)
-    return Network(parts, features)
+    first = Feature(module="stem", channels=widths[0], reduction=1 if stem == "3x3" else 2)
+    stages, maps = make_stages(widths[0], widths, depths, block, reduction)
+    head = make_head(widths[-1], num_classes, norm=head_norm)
+    return Network({**parts, **stages, **head}, [first, *maps])
 
 
 def _stem(stem: Literal["3x3", "7x7"], inputs: int, outputs: int, norm: Norm) -> tuple[dict[str, nn.Module], int]:
