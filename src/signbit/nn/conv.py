@@ -1,6 +1,5 @@
 """Convolutions of signs, with explicit padding."""
 
-from abc import abstractmethod
 from typing import Any, Literal, final
 
 import torch.nn.functional as F
@@ -53,17 +52,18 @@ class BinaryConvNd(BinaryLayer):
         return tuple((int(size), int(size)) for size in self.padding)
 
     @override
-    def dot(self, input: Tensor) -> Tensor:
-        code, weight = self._codes(input)
+    def _surrounded(self, code: Tensor) -> Tensor:
         # F.pad names the last dimension first.
         sides = [size for before_after in reversed(self.padding_sides) for size in before_after]
-        if any(sides):
-            code = F.pad(code, sides, value=float(self.pad_value))
-        return self._convolve(code, weight)
+        return F.pad(code, sides, value=float(self.pad_value)) if any(sides) else code
 
-    @abstractmethod
-    def _convolve(self, input: Tensor, weight: Tensor) -> Tensor:
-        """Convolves without padding and without bias."""
+    @override
+    def _shared_sum(self, code: Tensor) -> Tensor:
+        # First over the channels, then over the window: one channel per group is left to convolve.
+        channels = code.dim() - 1 - self.spatial
+        grouped = (*code.shape[:channels], self.groups, -1, *code.shape[channels + 1 :])
+        total = code.reshape(grouped).sum(channels + 1)
+        return self._product(total, total.new_ones(self.groups, 1, *self.kernel_size))
 
     @override
     def extra_repr(self) -> str:
@@ -121,8 +121,8 @@ class BinaryConv2d(BinaryConvNd, nn.Conv2d):
         self._set_pad_value(pad_value)
 
     @override
-    def _convolve(self, input: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(input, weight, None, self.stride, 0, self.dilation, self.groups)
+    def _product(self, code: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(code, weight, None, self.stride, 0, self.dilation, self.groups)
 
 
 @final
@@ -173,5 +173,5 @@ class BinaryConv1d(BinaryConvNd, nn.Conv1d):
         self._set_pad_value(pad_value)
 
     @override
-    def _convolve(self, input: Tensor, weight: Tensor) -> Tensor:
-        return F.conv1d(input, weight, None, self.stride, 0, self.dilation, self.groups)
+    def _product(self, code: Tensor, weight: Tensor) -> Tensor:
+        return F.conv1d(code, weight, None, self.stride, 0, self.dilation, self.groups)

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.params import BinaryOwner
-from signbit.quantizers import Quantizer, SignQuantizer, create_quantizer
+from signbit.quantizers import Quantizer, SignQuantizer, TwoLevel, create_quantizer
 
 __all__ = ["BinaryLayer"]
 
@@ -17,7 +17,9 @@ class BinaryLayer(BinaryOwner):
 
     `dot` is the plain product of the two codes. With binary weights and inputs it is an integer, exact in float32 (and
     in bfloat16 autocast only up to 256). `rescale` applies the filter's scale and the bias to it. Export relies on
-    that split: it calls `rescale`, and the modules after the layer, on every sum that `dot` can reach.
+    that split: it calls `rescale`, and the modules after the layer, on every sum that `dot` can reach. Weights of two
+    levels other than ±scale add a second sum, that of the input's code over the window, which all filters share:
+    y = rescale(dot(x), window_sum(x)).
 
     Attributes:
         weight_quantizer: turns the weight into its code; None leaves the weight real.
@@ -41,27 +43,55 @@ class BinaryLayer(BinaryOwner):
                 f"input_quantizer: scale={self.input_quantizer.scaling!r} is a scale of filters, which inputs do not "
                 "have; use scale='none'"
             )
+        if isinstance(self.input_quantizer, TwoLevel):
+            raise ValueError("input_quantizer: two levels are of weights; use a sign, such as 'sign' or 'approxsign'")
+        if isinstance(self.weight_quantizer, TwoLevel):
+            self.weight_quantizer.attach(self.weight)
 
-    @abstractmethod
     def dot(self, input: Tensor) -> Tensor:
         """Product of the input's code with the weight's code, padding included, before scale and bias."""
+        code = self._surrounded(self._input_code(input))
+        return self._product(code, self.weight if self.weight_quantizer is None else self.weight_quantizer(self.weight))
 
-    def rescale(self, dot: Tensor) -> Tensor:
+    def window_sum(self, input: Tensor) -> Tensor:
+        """Sum of the input's code over each window, padding included, with one channel, or one for each group."""
+        return self._shared_sum(self._surrounded(self._input_code(input)))
+
+    def rescale(
+        self, dot: Tensor, window_sum: Tensor | None = None, levels: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Applies scale and bias, each rounded once: dot · scale + bias.
+
+        With two levels (low, high) other than ±scale: dot · (high − low)/2 + window_sum · (high + low)/2 + bias.
 
         Args:
             dot: sums in the layout of the layer's output, for a convolution (N, filters, *spatial) of any extent.
+            window_sum: sums in the same layout, whose channels are 1 or divide the filters.
+            levels: what the weight quantizer's `levels` would give, if it is known already.
         """
-        scale = self.output_scale()
-        if scale is not None:
-            dot = dot * self._per_filter(scale)
+        domain = self._domain()
+        if domain is None:
+            scale = self.output_scale()
+            if scale is not None:
+                dot = dot * self._per_filter(scale)
+        elif window_sum is None:
+            raise ValueError(f"{type(self).__name__} has weights of two levels; rescale needs window_sum=")
+        else:
+            low, high = domain.encode(self.weight)[1:] if levels is None else levels
+            shared = window_sum.repeat_interleave(self._filters_per_sum(window_sum), dim=-1 - self.spatial)
+            dot = dot * self._per_filter((high - low) / 2) + shared * self._per_filter((high + low) / 2)
         if self.bias is not None:
             dot = dot + self._per_filter(self.bias)
         return dot
 
     @override
     def forward(self, input: Tensor) -> Tensor:
-        return self.rescale(self.dot(input))
+        domain = self._domain()
+        if domain is None:
+            return self.rescale(self.dot(input))
+        code = self._surrounded(self._input_code(input))
+        weight, *levels = domain.encode(self.weight)
+        return self.rescale(self._product(code, weight), self._shared_sum(code), (levels[0], levels[1]))
 
     @override
     def binary_parameters(self) -> tuple[str, ...]:
@@ -81,12 +111,31 @@ class BinaryLayer(BinaryOwner):
             raise ValueError(f"{type(self).__name__} has a real weight (weight_quantizer=None), which has no bits")
         return self.weight_quantizer.bits(self.weight)
 
-    def _codes(self, input: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes of input and weight; a real one is passed through."""
-        return (
-            input if self.input_quantizer is None else self.input_quantizer(input),
-            self.weight if self.weight_quantizer is None else self.weight_quantizer(self.weight),
-        )
+    def _domain(self) -> TwoLevel | None:
+        """The weight quantizer, if its levels are not just ±scale."""
+        quantizer = self.weight_quantizer
+        return quantizer if isinstance(quantizer, TwoLevel) and not quantizer.symmetric else None
+
+    def _input_code(self, input: Tensor) -> Tensor:
+        """Code of the input; a real one is passed through."""
+        return input if self.input_quantizer is None else self.input_quantizer(input)
+
+    @abstractmethod
+    def _surrounded(self, code: Tensor) -> Tensor:
+        """The input's code with its padding."""
+
+    @abstractmethod
+    def _product(self, code: Tensor, weight: Tensor) -> Tensor:
+        """Product of a padded code with a weight, without scale and bias."""
+
+    @abstractmethod
+    def _shared_sum(self, code: Tensor) -> Tensor:
+        """Sum of a padded code over each window and the channels of each group."""
+
+    def _filters_per_sum(self, window_sum: Tensor) -> int:
+        """1 where one sum is broadcast to all filters."""
+        sums = window_sum.shape[-1 - self.spatial]
+        return 1 if sums == 1 else self.weight.shape[0] // sums
 
     def _per_filter(self, value: Tensor) -> Tensor:
         return value.view(-1, *(1,) * self.spatial)

@@ -46,5 +46,13 @@ class BinaryLinear(BinaryLayer, nn.Linear):
         self._set_quantizers(weight_quantizer, input_quantizer)
 
     @override
-    def dot(self, input: Tensor) -> Tensor:
-        return F.linear(*self._codes(input))
+    def _surrounded(self, code: Tensor) -> Tensor:
+        return code
+
+    @override
+    def _product(self, code: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(code, weight)
+
+    @override
+    def _shared_sum(self, code: Tensor) -> Tensor:
+        return code.sum(-1, keepdim=True)

@@ -14,6 +14,7 @@ from signbit.quantizers.signs import (
 )
 from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, group_means, zero_split
 from signbit.quantizers.ternary import Ternary, ternary_split
+from signbit.quantizers.two_level import TwoLevel
 
 __all__ = [
     "ApproxSign",
@@ -26,6 +27,7 @@ __all__ = [
     "Split",
     "SwishSign",
     "Ternary",
+    "TwoLevel",
     "at_most_split",
     "create_quantizer",
     "exact_split",

@@ -43,7 +43,10 @@ class Quantizer(nn.Module, ABC):
 
     @torch.no_grad()
     def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (low, high) of a set and of a clear bit, one of each per filter: two tensors of shape (filters,)."""
+        """Values (low, high) of a set and of a clear bit, one of each per filter: two tensors of shape (filters,).
+
+        Here −scale and +scale, which is why a layer needs the scale alone; other pairs: `TwoLevel`.
+        """
         scale = self.scale(weight)
         high = weight.new_ones(weight.shape[0]) if scale is None else scale
         return -high, high

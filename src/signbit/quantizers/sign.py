@@ -1,4 +1,4 @@
-"""The sign of this project, and the one autograd node of it: sign forward, surrogate backward."""
+"""The sign of this project, and the one autograd node of all codes: code forward, surrogate backward."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.autograd import Function
 
-__all__ = ["sign", "sign_with_surrogate"]
+__all__ = ["code_with_surrogate", "sign", "sign_with_surrogate"]
 
 
 def sign(x: Tensor) -> Tensor:
@@ -20,20 +20,20 @@ def sign(x: Tensor) -> Tensor:
     return x.detach().clone().lt_(0).mul_(-2).add_(1)
 
 
-class _SignWithSurrogate(Function):
+class _CodeWithSurrogate(Function):
     @staticmethod
-    def forward(u: Tensor, surrogate: Callable[[Tensor], Tensor]) -> Tensor:
-        return sign(u)
+    def forward(u: Tensor, code: Tensor | None, surrogate: Callable[[Tensor], Tensor]) -> Tensor:
+        return sign(u) if code is None else code.view_as(code)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        u, ctx.surrogate = inputs
+        u, _, ctx.surrogate = inputs
         ctx.save_for_backward(u)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (u,) = ctx.saved_tensors
-        return grad * ctx.surrogate(u), None
+        return grad * ctx.surrogate(u), None, None
 
 
 def sign_with_surrogate(u: Tensor, surrogate: Callable[[Tensor], Tensor]) -> Tensor:
@@ -45,5 +45,17 @@ def sign_with_surrogate(u: Tensor, surrogate: Callable[[Tensor], Tensor]) -> Ten
         u: real values, any shape.
         surrogate: h, a function of u alone (`signbit.quantizers.surrogates`).
     """
-    result: Tensor = _SignWithSurrogate.apply(u, surrogate)  # type: ignore[no-untyped-call]
+    result: Tensor = _CodeWithSurrogate.apply(u, None, surrogate)  # type: ignore[no-untyped-call]
+    return result
+
+
+def code_with_surrogate(u: Tensor, code: Tensor, surrogate: Callable[[Tensor], Tensor]) -> Tensor:
+    """Gives `code`, chosen by other means than the sign of each u; backward multiplies the gradient of u by h(u).
+
+    Args:
+        u: real values, any shape.
+        code: values of u's shape and dtype, without a gradient of their own.
+        surrogate: h, see `sign_with_surrogate`.
+    """
+    result: Tensor = _CodeWithSurrogate.apply(u, code, surrogate)  # type: ignore[no-untyped-call]
     return result
