@@ -3,31 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <utility>
 
 namespace sb {
 namespace {
 
 constexpr std::size_t kPackedRows = 32;
-constexpr std::size_t kMostClasses = 32;
 constexpr std::size_t kUsualBatch = 32;
-
-std::ptrdiff_t place(std::size_t index, std::size_t stride, std::size_t tap, std::size_t dilation,
-                     std::size_t padding) {
-  return static_cast<std::ptrdiff_t>(index * stride + tap * dilation) - static_cast<std::ptrdiff_t>(padding);
-}
-
-bool inside(std::ptrdiff_t at, std::size_t size) { return at >= 0 && at < static_cast<std::ptrdiff_t>(size); }
-
-// The input position under a tap of a window, or -1 outside the map.
-std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t position, std::size_t tap) {
-  const Window& w = shape.window;
-  const std::ptrdiff_t y = place(position / w.out_width, w.stride_y, tap / w.kernel_x, w.dilation_y, w.top);
-  const std::ptrdiff_t x = place(position % w.out_width, w.stride_x, tap % w.kernel_x, w.dilation_x, w.left);
-  if (!inside(y, shape.in.height) || !inside(x, shape.in.width)) return -1;
-  return y * static_cast<std::ptrdiff_t>(shape.in.width) + x;
-}
+// Larger maps would make tables too large, farther taps too much to transpose for a tile.
+constexpr std::size_t kMostPositions = std::size_t{1} << 20;
+constexpr std::ptrdiff_t kMostShift = 4096;
 
 bool is_shift(const ConvolutionShape& shape) {
   const Window& w = shape.window;
@@ -37,69 +22,20 @@ bool is_shift(const ConvolutionShape& shape) {
 
 std::ptrdiff_t shift_of(const ConvolutionShape& shape, std::size_t tap) {
   const Window& w = shape.window;
-  return place(0, 1, tap / w.kernel_x, w.dilation_y, w.top) * static_cast<std::ptrdiff_t>(shape.in.width) +
-         place(0, 1, tap % w.kernel_x, w.dilation_x, w.left);
+  const auto from_left = static_cast<std::ptrdiff_t>(tap % w.kernel_x * w.dilation_x +
+                                                     tap / w.kernel_x * w.dilation_y * shape.in.width);
+  return from_left - static_cast<std::ptrdiff_t>(w.left + w.top * shape.in.width);
 }
 
-std::int64_t floor_half(std::int64_t x) { return x >= 0 ? x / 2 : -((1 - x) / 2); }
-
-// Positions that compare with the same numbers: the same row of cuts and, where padding is 0, the same taps
-// outside. Class 0 is the largest.
-struct Classes {
-  std::vector<std::uint8_t> of;  // per position; empty: one class
-  std::vector<std::size_t> example;
-
-  static std::optional<Classes> find(const ConvolutionShape& shape, const std::vector<std::uint8_t>& border,
-                                     bool taps) {
-    Classes classes;
-    const std::size_t positions = shape.window.out_height * shape.window.out_width;
-    if (border.empty() && !taps) {
-      classes.example = {0};
-      return classes;
-    }
-    std::map<std::vector<bool>, std::vector<std::size_t>> members;
-    for (std::size_t p = 0; p < positions; ++p) {
-      std::vector<bool> key;
-      for (std::size_t t = 0; taps && t < shape.window.taps(); ++t)
-        key.push_back(input_position(shape, p, t) < 0);
-      for (int bit = 0; !border.empty() && bit < 8; ++bit) key.push_back((border[p] >> bit & 1) != 0);
-      std::vector<std::size_t>& list = members[key];
-      list.push_back(p);
-      if (members.size() > kMostClasses) return {};
-    }
-    std::vector<const std::vector<std::size_t>*> sorted;
-    for (const auto& [key, list] : members) sorted.push_back(&list);
-    std::stable_sort(sorted.begin(), sorted.end(), [](auto* a, auto* b) { return a->size() > b->size(); });
-    classes.of.resize(sorted.size() == 1 ? 0 : positions);
-    for (std::size_t c = 0; c < sorted.size(); ++c) {
-      classes.example.push_back(sorted[c]->front());
-      for (std::size_t p : *sorted[c])
-        if (!classes.of.empty()) classes.of[p] = static_cast<std::uint8_t>(c);
-    }
-    return classes;
+// The bits of `lanes` positions from `first` on, counted through the samples, of a row with one bit a
+// position.
+void copy_lanes(const Word* row, std::size_t positions, std::size_t first, std::size_t lanes, Word* out) {
+  BitWriter writer(out);
+  for (std::size_t p = first % positions; lanes > 0; p = 0) {
+    const std::size_t count = std::min(lanes, positions - p);
+    writer.copy(row, p, count);
+    lanes -= count;
   }
-};
-
-// sum = depth - 2 differing - what the taps outside count although their padding is 0.
-PlaneOutputs outputs_of(const ConvolutionShape& shape, const std::vector<std::uint8_t>& signs,
-                        const Cuts& cuts, const Classes& classes, bool taps) {
-  const std::size_t depth = shape.depth(), channels = shape.in.channels;
-  PlaneOutputs outputs;
-  outputs.classes = classes.example.size();
-  outputs.inverted = cuts.inverted;
-  for (std::size_t position : classes.example)
-    for (std::size_t f = 0; f < shape.filters; ++f) {
-      std::int64_t counted = 0;
-      for (std::size_t t = 0; taps && t < shape.window.taps(); ++t)
-        if (input_position(shape, position, t) < 0)
-          for (std::size_t c = 0; c < channels; ++c) counted += 1 - 2 * signs[f * depth + t * channels + c];
-      const std::size_t row = cuts.border.empty() ? 0 : cuts.border[position];
-      // sum > cut is not (sum < cut + 1).
-      const std::int64_t cut = cuts.cuts[row * shape.filters + f] + cuts.inverted[f];
-      const std::int64_t least = floor_half(static_cast<std::int64_t>(depth) - counted - cut) + 1;
-      outputs.least.push_back(std::clamp<std::int64_t>(least, 0, static_cast<std::int64_t>(depth) + 1));
-    }
-  return outputs;
 }
 
 }  // namespace
@@ -120,20 +56,19 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
                                                                bool always) {
   const ConvolutionShape& shape = product.shape;
   if (shape.groups > 1 || shape.in.planes > 1) return nullptr;
-  const Window& w = shape.window;
-  const bool taps = shape.pad_value == 0 && w.top + w.left + w.bottom + w.right > 0;
-  const std::optional<Classes> classes = Classes::find(shape, cuts.border, taps);
-  if (!classes.has_value()) return nullptr;
+  if (shape.window.out_height * shape.window.out_width > kMostPositions) return nullptr;
   const std::vector<std::uint8_t>& signs = product.filters.signs;
+  std::optional<OutputClasses> classes = output_classes(shape, signs, cuts);
+  if (!classes.has_value()) return nullptr;
   const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
-  std::optional<PlaneFilters> filters = plane_filters(signs, shape.filters, shape.depth(), group,
-                                                      outputs_of(shape, signs, cuts, *classes, taps));
+  std::optional<PlaneFilters> filters =
+      plane_filters(signs, shape.filters, shape.depth(), group, classes->outputs);
   if (!filters.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, std::move(*filters)));
   if (always) op->packed_cost_ = HUGE_VAL;
   if (!op->pays()) return nullptr;
-  op->classes_ = classes->example.size();
-  op->class_of_ = classes->of;
+  op->classes_ = classes->outputs.classes;
+  op->members_ = std::move(classes->members);
   if (op->shifts_) op->find_valid_taps();
   return op;
 }
@@ -145,8 +80,10 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
       filters_(std::move(filters)),
       positions_(shape.window.out_height * shape.window.out_width),
       words_(words_for(shape.in.channels)),
-      depth_(shape.depth()),
-      shifts_(is_shift(shape)) {
+      depth_(shape.depth()) {
+  const std::ptrdiff_t nearest = shift_of(shape, 0), farthest = shift_of(shape, shape.window.taps() - 1);
+  shifts_ = is_shift(shape) && farthest - nearest <= kMostShift;
+  if (shifts_) nearest_ = nearest, farthest_ = farthest;
   const std::size_t buckets = std::size_t{1} << (filters_.group - 1);
   const auto listed = static_cast<double>(filters_.lists.size() - 2 * buckets * filters_.groups);
   for (std::size_t i = 0; i < table_.count; ++i) {
@@ -177,8 +114,6 @@ bool BitplaneConvolution::pays() const {
 void BitplaneConvolution::find_valid_taps() {
   const std::size_t taps = shape_.window.taps(), row = words_for(positions_);
   valid_.assign(taps * row, 0);
-  nearest_ = shift_of(shape_, 0);
-  farthest_ = shift_of(shape_, taps - 1);
   for (std::size_t t = 0; t < taps; ++t)
     for (std::size_t p = 0; p < positions_; ++p)
       set_bit(valid_.data() + t * row, p, input_position(shape_, p, t) >= 0);
@@ -285,13 +220,8 @@ void BitplaneConvolution::shift_inputs(const Tile& tile) const {
     }
   }
   for (std::size_t t = 0; t < taps; ++t) {
-    const Word* valid = valid_.data() + t * words_for(positions_);
-    BitWriter writer(tile.valid + t * tile.lane_words);
-    for (std::size_t lanes = tile.width.lanes, p = tile.first() % positions_; lanes > 0; p = 0) {
-      const std::size_t count = std::min(lanes, positions_ - p);
-      writer.copy(valid, p, count);
-      lanes -= count;
-    }
+    copy_lanes(valid_.data() + t * words_for(positions_), positions_, tile.first(), tile.width.lanes,
+               tile.valid + t * tile.lane_words);
     ShiftCall shift;
     shift.source = tile.sources;
     shift.source_stride = tile.source_words;
@@ -305,20 +235,35 @@ void BitplaneConvolution::shift_inputs(const Tile& tile) const {
 }
 
 void BitplaneConvolution::gather_inputs(const Tile& tile) const {
+  const Window& window = shape_.window;
   const std::size_t channels = shape_.in.channels;
+  const auto width = static_cast<std::ptrdiff_t>(shape_.in.width);
+  const auto height = static_cast<std::ptrdiff_t>(shape_.in.height);
   const Word fill = shape_.pad_value < 0 ? ~Word{0} : 0;
+  const Word *samples[kWordBits], *rows[kWordBits];
+  std::ptrdiff_t tops[kWordBits], lefts[kWordBits];
   for (std::size_t b = 0; b < tile.lane_words; ++b) {
-    for (std::size_t t = 0; t < shape_.window.taps(); ++t) {
-      const Word* rows[kWordBits];
-      for (std::size_t i = 0; i < kWordBits; ++i) {
-        const std::size_t lane = b * kWordBits + i, row = tile.first() + lane;
-        const std::ptrdiff_t at = lane < tile.rows ? input_position(shape_, row % positions_, t) : -1;
-        const std::size_t sample = row / positions_ * shape_.in.positions();
-        rows[i] = at < 0 ? nullptr : tile.call.in<Word>(0) + (sample + static_cast<std::size_t>(at)) * words_;
+    const std::size_t first = std::min(tile.rows, b * kWordBits);
+    const std::size_t lanes = std::min(kWordBits, tile.rows - first);
+    for (std::size_t i = 0; i < lanes; ++i) {
+      const std::size_t row = tile.first() + first + i, position = row % positions_;
+      samples[i] = tile.call.in<Word>(0) + row / positions_ * shape_.in.positions() * words_;
+      tops[i] = static_cast<std::ptrdiff_t>(position / window.out_width * window.stride_y) -
+                static_cast<std::ptrdiff_t>(window.top);
+      lefts[i] = static_cast<std::ptrdiff_t>(position % window.out_width * window.stride_x) -
+                 static_cast<std::ptrdiff_t>(window.left);
+    }
+    for (std::size_t t = 0; t < window.taps(); ++t) {
+      const auto down = static_cast<std::ptrdiff_t>(t / window.kernel_x * window.dilation_y);
+      const auto right = static_cast<std::ptrdiff_t>(t % window.kernel_x * window.dilation_x);
+      for (std::size_t i = 0; i < lanes; ++i) {
+        const std::ptrdiff_t y = tops[i] + down, x = lefts[i] + right;
+        const bool there = y >= 0 && y < height && x >= 0 && x < width;
+        rows[i] = there ? samples[i] + (y * width + x) * static_cast<std::ptrdiff_t>(words_) : nullptr;
       }
       for (std::size_t w = 0; w < words_; ++w) {
-        Word block[kWordBits], turned[kWordBits];
-        for (std::size_t i = 0; i < kWordBits; ++i) block[i] = rows[i] == nullptr ? fill : rows[i][w];
+        Word block[kWordBits] = {}, turned[kWordBits];
+        for (std::size_t i = 0; i < lanes; ++i) block[i] = rows[i] == nullptr ? fill : rows[i][w];
         table_.transpose(block, 1, turned, 1);
         Word* out = tile.planes + (t * channels + w * kWordBits) * tile.lane_words + b;
         const std::size_t count = std::min(kWordBits, channels - w * kWordBits);
@@ -329,15 +274,11 @@ void BitplaneConvolution::gather_inputs(const Tile& tile) const {
 }
 
 std::size_t BitplaneConvolution::mask_classes(const Tile& tile, const Word** differing) const {
-  Word masks[kMostClasses][8] = {};
-  for (std::size_t lane = 0; lane < tile.rows; ++lane) {
-    const std::size_t c = class_of_[(tile.first() + lane) % positions_];
-    masks[c][lane / kWordBits] |= Word{1} << (lane % kWordBits);
-  }
   std::size_t count = 0;
   for (std::size_t c = 1; c < classes_; ++c) {
-    if (std::all_of(masks[c], masks[c] + tile.lane_words, [](Word word) { return word == 0; })) continue;
-    std::copy_n(masks[c], tile.lane_words, tile.masks + count * tile.lane_words);
+    Word* mask = tile.masks + count * tile.lane_words;
+    copy_lanes(members_.data() + c * words_for(positions_), positions_, tile.first(), tile.width.lanes, mask);
+    if (std::all_of(mask, mask + tile.lane_words, [](Word word) { return word == 0; })) continue;
     differing[count++] = filters_.starts.data() + c * filters_.class_stride();
   }
   return count;

@@ -6,19 +6,11 @@
 #include <optional>
 #include <vector>
 
-#include "ops/bitplane_filters.h"
+#include "ops/bitplane_outputs.h"
 #include "ops/convolution.h"
 #include "ops/operator.h"
 
 namespace sb {
-
-// bit = sum < cut, or for a filter that is inverted, sum > cut. A position takes the row of cuts that
-// `border` gives it.
-struct Cuts {
-  std::vector<std::int64_t> cuts;      // (row, filter)
-  std::vector<std::uint8_t> inverted;  // per filter
-  std::vector<std::uint8_t> border;    // per output position; empty: row 0
-};
 
 // Few positions, and the rest that fills no register, stay in the channel-packed layout. Whichever costs less
 // is taken, tile by tile.
@@ -54,13 +46,13 @@ class BitplaneConvolution final : public Operator {
   ConvolutionShape shape_;
   PlaneFilters filters_;
   std::size_t positions_, words_, depth_;
-  bool shifts_;  // every tap is the input map moved by a fixed number of positions
+  bool shifts_ = false;  // every tap is the input map moved by a fixed number of positions
   std::ptrdiff_t nearest_ = 0, farthest_ = 0;  // the least and the largest of these numbers
   std::vector<Word> valid_;                    // (tap, position): the tap falls on the map
   std::size_t classes_ = 1;
-  std::vector<std::uint8_t> class_of_;  // per position
-  double costs_[3] = {};                // of a tile of each width
-  double packed_cost_ = 0;              // of a position in the channel-packed layout
+  std::vector<Word> members_;  // (class, position)
+  double costs_[3] = {};       // of a tile of each width
+  double packed_cost_ = 0;     // of a position in the channel-packed layout
   std::unique_ptr<Operator> product_, threshold_;
 };
 
