@@ -12,8 +12,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Output:
-    """Names, with weights counted on freshly built networks; the Python call is `models.list_models(pattern)`."""
+    """Names, with weights counted on networks without storage; the Python call is `models.list_models(pattern)`."""
     require("torch", "building networks")
+    import torch
+
     from signbit import models, params
 
     names = models.list_models(options.pattern)
@@ -21,7 +23,8 @@ def run(options: argparse.Namespace) -> Output:
         raise UserError(f"no model is called like {options.pattern!r}; there are {', '.join(models.list_models())}")
     rows = []
     for name in names:
-        network = models.create_model(name)
+        with torch.device("meta"):
+            network = models.create_model(name)
         total = sum(parameter.numel() for parameter in network.parameters())
         binary = sum(parameter.numel() for _, parameter in params.named_binary_parameters(network))
         rows.append((name, total, binary))
