@@ -191,3 +191,12 @@ def test_eval_of_a_packed_model_on_a_folder_of_images(file, tmp_path, call):
     for split in ("train", "test"):
         np.savez(tmp_path / "arrays" / f"{split}.npz", images=digits.images, labels=digits.labels)
     assert call("eval", file, "--data", tmp_path / "arrays")["correct"] == seen["correct"] > 30
+
+
+def test_a_training_without_test_images_stands(tmp_path, call):
+    digits = data.load("digits").take(slice(0, 200))
+    np.savez(tmp_path / "train.npz", images=digits.images, labels=digits.labels)
+    words = ["train", "digits", "--run", tmp_path / "run", "--epochs=1", "--data.name=npz", "--data.root", tmp_path]
+    found = call(*words)
+    assert found["test"] is None
+    assert found["metrics"]["epoch"] == 1

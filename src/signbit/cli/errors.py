@@ -33,7 +33,8 @@ def sentence(error: BaseException) -> str | None:
         return one_line(f"{str(error.filename)!r}: {error.strerror}")
     if isinstance(error, MemoryError):
         return one_line(f"not enough memory: {error}")
-    return one_line(str(error)) if isinstance(error, ValueError | OSError) else None
+    known = isinstance(error, ValueError | OSError) or hasattr(error, "exit_code")
+    return one_line(str(error)) if known else None
 
 
 def one_line(text: str) -> str:

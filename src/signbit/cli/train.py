@@ -46,13 +46,18 @@ def free_run(name: str) -> Path:
 
 def report(result: "Result", recipe: "Recipe") -> Output:
     """What training left behind, with the accuracy on the held-out images."""
-    from signbit import training
+    from signbit import data, training
 
-    measured = training.evaluate_run(result.path)
+    try:
+        measured = training.evaluate_run(result.path)
+        accuracy = f"{measured.accuracy:.2%} of {measured.samples:,} test images right"
+        test: dict[str, Any] | None = vars(measured)
+    except data.DataError as error:
+        # What was trained stands, even where there is nothing to test it on.
+        accuracy, test = f"not tested ({error})", None
     text = (
-        f"{result.path}: {recipe.name}, {recipe.epochs} epochs in {duration(result.seconds)}, "
-        f"{measured.accuracy:.2%} of {measured.samples:,} test images right\n"
+        f"{result.path}: {recipe.name}, {result.metrics['epoch']} epochs in {duration(result.seconds)}, {accuracy}\n"
         f"next: signbit summary {result.path}; signbit export {result.path} model.sbit"
     )
-    data: dict[str, Any] = {"run": result.path, "seconds": result.seconds, "metrics": result.metrics}
-    return Output(text, data | {"test": vars(measured)})
+    found: dict[str, Any] = {"run": result.path, "seconds": result.seconds, "metrics": result.metrics}
+    return Output(text, found | {"test": test})

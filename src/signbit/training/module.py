@@ -30,8 +30,8 @@ class TrainingError(ValueError):
 
 
 @final
-class InterruptError(TrainingError):
-    """A run that a signal has stopped, after saving it.
+class InterruptError(Exception):
+    """A run that a signal has stopped, after saving it; no ValueError, for who passes over mistakes means not Ctrl-C.
 
     Attributes:
         exit_code: what a program that ends for this reason returns, as shells count.

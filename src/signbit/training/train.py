@@ -73,6 +73,7 @@ def train(recipe: Recipe, run: str | Path, *, progress: bool = True, callbacks: 
     Raises:
         ValueError: the recipe names something that does not exist or does not fit, the data are missing or damaged
             (`data.DataError`), the directory holds a run, or the loss is no longer finite (`TrainingError`).
+        InterruptError: Ctrl-C or SIGTERM; the run is saved.
         OSError: the directory cannot be written.
     """
     path = Path(run)
