@@ -10,7 +10,7 @@ from torch.optim import Adam
 
 from signbit.nn import BinaryLinear
 from signbit.optim import Bop, Bop2ndOrder
-from signbit.optim.latent_free import BLOCK, blocks
+from signbit.optim.strict import BLOCK, blocks
 from signbit.quantizers import sign
 
 OPTIMIZERS = [

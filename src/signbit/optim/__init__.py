@@ -1,5 +1,6 @@
 """Optimizers of binary weights, with and without latent weights, and what schedules and watches them."""
 
+from signbit.optim.bamsprod import BAMSProd
 from signbit.optim.bop import Bop
 from signbit.optim.bop2ndorder import Bop2ndOrder
 from signbit.optim.flips import FlipCounter
@@ -9,6 +10,7 @@ from signbit.optim.latent_free import LatentFree
 from signbit.optim.schedule import HyperparameterScheduler, Linear, Staircase
 
 __all__ = [
+    "BAMSProd",
     "Bop",
     "Bop2ndOrder",
     "FlipCounter",

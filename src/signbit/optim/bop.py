@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from signbit.optim.latent_free import LatentFree, Tensors, blocks, check_rate, check_threshold, use_foreach
+from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, use_foreach
+from signbit.optim.strict import blocks
 
 __all__ = ["Bop", "bop_update", "bop_update_foreach"]
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.optim.bop import flip_where_positive
-from signbit.optim.latent_free import LatentFree, Tensors, blocks, check_rate, check_threshold, use_foreach
+from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, use_foreach
+from signbit.optim.strict import blocks
 
 __all__ = ["Bop2ndOrder", "Correction", "bop2ndorder_update", "bop2ndorder_update_foreach"]
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from signbit.optim.latent_free import LatentFree, named
+from signbit.optim.latent_free import LatentFree
+from signbit.optim.strict import named
 from signbit.params import named_binary_parameters
 from signbit.quantizers import sign
 

@@ -1,169 +1,38 @@
 """What optimizers without latent weights have in common: their weights are ±1 and a step flips some of them."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from abc import ABC
+from typing import final
 
-import torch
 from torch import Tensor
-from torch.optim import Optimizer
 from typing_extensions import override
 
-__all__ = ["LatentFree", "Tensors", "blocks", "check_rate", "check_threshold", "named", "use_foreach"]
+from signbit.optim.strict import StrictOptimizer
+
+__all__ = ["LatentFree", "Tensors", "check_rate", "check_threshold", "use_foreach"]
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
-# Elements of a slice: its temporaries stay in the cache and their memory is reused (benchmarks/optim_step.py).
-BLOCK = 1 << 18
 
-
-class LatentFree(Optimizer, ABC):
+class LatentFree(StrictOptimizer, ABC):
     """Optimizer of weights that are ±1: it keeps statistics of the gradient and flips signs, without latent weights.
 
-    The statistics are float32 whatever the weight's dtype. A step reads every gradient before it writes anything: a
-    sparse or non-finite gradient, or a weight that is not ±1, is refused by name and leaves all as it was. A group
-    whose `lr` a schedule has brought to 0 is frozen.
-
-    Args:
-        params: tensors, groups, or pairs of name and tensor (`model.named_parameters()`); names appear in errors.
-        defaults: hyper-parameters of groups that do not say otherwise, `lr` and `foreach` among them.
-
-    Attributes:
-        statistics: names of the state's tensors, each in the weight's shape.
-        masses: names of the state's numbers.
+    A weight that is not ±1 is refused by name. Its groups have `lr` and `foreach`.
     """
 
-    statistics: ClassVar[tuple[str, ...]]
-    masses: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        self._versions: dict[Tensor, int] = {}
-        super().__init__(params, defaults)
-
-    @abstractmethod
-    def _check_group(self, group: Mapping[str, Any], *, scheduled: bool) -> None:
-        """Refuses hyper-parameters out of range; a scheduled rate may be 0."""
-
-    @abstractmethod
-    def _update(self, group: Mapping[str, Any], weights: list[Tensor], gradients: list[Tensor]) -> None:
-        """Updates state and weights of one group; gradients are finite and float32."""
-
+    @final
     @override
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        self._check_group({**self.defaults, **param_group}, scheduled=False)
-        super().add_param_group(param_group)
-
-    @override
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Does one update.
-
-        Args:
-            closure: evaluates the model again and returns the loss, as in torch.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            self._check_group(group, scheduled=True)
-            for name, weight in named(group):
-                if weight.grad is not None:
-                    _check_gradient(name, weight.grad)
-                    self._check_weight(name, weight)
-        for group in self.param_groups:
-            weights = [weight for weight in group["params"] if weight.grad is not None]
-            if weights and float(group["lr"]) > 0:
-                for weight in weights:
-                    self._initialise(weight)
-                self._update(group, weights, [weight.grad.float() for weight in weights])
-                self._versions.update((weight, weight._version) for weight in weights)
-        return loss
-
-    @override
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._versions = {}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave.
-
-        Raises:
-            ValueError: the state belongs to another optimizer or to tensors of another shape; nothing is restored.
-        """
-        saved_ids = [index for group in state_dict["param_groups"] for index in group["params"]]
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        saved = {weight: state_dict["state"].get(index, {}) for index, weight in zip(saved_ids, weights, strict=False)}
-        self._check_saved(state_dict["param_groups"], saved)
-        super().load_state_dict(state_dict)
-        for weight, state in saved.items():
-            # torch has cast the statistics to the weight's dtype, and in bfloat16 they stall.
-            for key in self.statistics if state else ():
-                self.state[weight][key] = state[key].to(weight.device, torch.float32, copy=True)
-
-    def _check_saved(self, groups: Iterable[Mapping[str, Any]], saved: Mapping[Tensor, Mapping[str, Any]]) -> None:
-        kind = type(self).__name__
-        for group in groups:
-            missing = sorted(self.defaults.keys() - group.keys())
-            if missing:
-                raise ValueError(
-                    f"{kind} cannot load the state of another optimizer: a saved group has no {', '.join(missing)}; "
-                    "build the optimizer that saved it"
-                )
-        expected = {*self.statistics, *self.masses}
-        for weight, state in saved.items():
-            if state and state.keys() != expected:
-                raise ValueError(
-                    f"{kind} cannot load the state of another optimizer: it holds {', '.join(sorted(map(str, state)))} "
-                    f"instead of {', '.join(sorted(expected))}; build the optimizer that saved it"
-                )
-            for key in self.statistics if state else ():
-                if state[key].shape != weight.shape:
-                    raise ValueError(
-                        f"{kind} cannot load this state: {key} has shape {tuple(state[key].shape)}, its weight "
-                        f"{tuple(weight.shape)}; load it for the model it was saved with"
-                    )
-
     def _check_weight(self, name: str, weight: Tensor) -> None:
-        # Every write in place counts the version up, so that weights nobody else has touched need no second look.
-        if self._versions.get(weight) != weight._version and not bool((weight.abs() == 1).all()):
+        if not bool((weight.abs() == 1).all()):
             raise ValueError(
                 f"{name}: {type(self).__name__} needs weights of -1 and +1 and found others; "
                 "Hybrid(model, binary=...) sets them, or copy signbit.quantizers.sign(weight) into the weight"
             )
 
-    def _initialise(self, weight: Tensor) -> None:
-        state = self.state[weight]
-        if not state:
-            state.update(dict.fromkeys(self.masses, 0.0))
-            for key in self.statistics:
-                state[key] = torch.zeros_like(weight, dtype=torch.float32, memory_format=torch.preserve_format)
-
-
-def named(group: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yields name and tensor of each parameter of a group; its position where it has no name."""
-    names = group.get("param_names") or [f"parameter {index}" for index in range(len(group["params"]))]
-    yield from zip(names, group["params"], strict=True)
-
 
 def use_foreach(choice: bool | None, weights: list[Tensor]) -> bool:
     """Whether to update all tensors by few kernels: as chosen, else wherever a launch costs more than the cache."""
     return weights[0].device.type != "cpu" if choice is None else choice
-
-
-def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yields aligned slices of tensors of one shape along their first dimension, small enough for a CPU's cache.
-
-    An update is element-wise, so that slices change nothing but its speed.
-    """
-    first = tensors[0]
-    if first.device.type != "cpu" or first.numel() <= BLOCK:
-        yield tensors
-    else:
-        rows = max(1, BLOCK * len(first) // first.numel())
-        yield from zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
 
 
 def check_rate(name: str, value: float, *, scheduled: bool) -> None:
@@ -176,18 +45,3 @@ def check_threshold(value: float) -> None:
     """Refuses a threshold below 0 or not finite."""
     if not 0 <= value < math.inf:
         raise ValueError(f"threshold must be >= 0 and finite, got {value}")
-
-
-def _check_gradient(name: str, gradient: Tensor) -> None:
-    if gradient.layout != torch.strided or gradient.is_complex():
-        raise ValueError(
-            f"{name}: the gradient must be dense and real, got {gradient.layout} of {gradient.dtype}; "
-            "give this parameter to another optimizer"
-        )
-    if gradient.numel() > 0:
-        low, high = gradient.aminmax()
-        if not math.isfinite(low.float() + high.float()):
-            raise ValueError(
-                f"{name}: its gradient is not finite, so that no weight was changed; lower the learning rate of the "
-                "real parameters, or skip such steps as torch.amp.GradScaler does"
-            )
