@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from signbit.data.augment import Augmentation
-from signbit.recipes.tuned import REAL_ADAM, adam, bop, bop2ndorder
+from signbit.recipes.tuned import REAL_ADAM, adam, bamsprod, bop, bop2ndorder
 from signbit.training import DataConfig, ModelConfig, Recipe
 
 __all__ = ["DIGITS"]
@@ -19,5 +19,10 @@ _BASE = Recipe(
     threads=1,  # layers of a few kilobytes: a second thread costs more than it brings
 )
 
-DIGITS = (_BASE, replace(_BASE, optim=bop(lr=1e-3, threshold=1e-7)), replace(_BASE, optim=adam(lr=1e-2)))
-"""Bop2ndOrder, Bop and latent Adam."""
+DIGITS = (
+    _BASE,
+    replace(_BASE, optim=bop(lr=1e-3, threshold=1e-7)),
+    replace(_BASE, optim=adam(lr=1e-2)),
+    replace(_BASE, optim=bamsprod(lr=1e-2, kappa=3.0)),
+)
+"""Bop2ndOrder, Bop, latent Adam and BAMSProd."""

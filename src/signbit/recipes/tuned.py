@@ -2,7 +2,7 @@
 
 from signbit.training import OptimConfig, Schedule
 
-__all__ = ["REAL_ADAM", "adam", "bop", "bop2ndorder"]
+__all__ = ["REAL_ADAM", "adam", "bamsprod", "bop", "bop2ndorder"]
 
 _TO_ZERO = {"lr": Schedule(kind="linear", end=0.0)}
 
@@ -13,6 +13,11 @@ REAL_ADAM = OptimConfig(name="adam", options={"lr": 1e-2}, schedules=_TO_ZERO)
 def adam(*, lr: float) -> OptimConfig:
     """Adam on latent weights clipped to ±1, lr falling to 0."""
     return OptimConfig(name="adam", options={"lr": lr, "clip": 1.0}, schedules=_TO_ZERO)
+
+
+def bamsprod(*, lr: float, kappa: float) -> OptimConfig:
+    """BAMSProd (reconstruction) on latent weights, lr falling to 0."""
+    return OptimConfig(name="bamsprod", options={"lr": lr, "kappa": kappa}, schedules=_TO_ZERO)
 
 
 def bop(*, lr: float, threshold: float) -> OptimConfig:
