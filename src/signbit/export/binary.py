@@ -1,7 +1,9 @@
 """Lowering one-bit layers and signs."""
 
+from typing import Any
+
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from signbit import nn as binary
 from signbit.export.builder import Value
@@ -10,11 +12,11 @@ from signbit.export.error import ExportError
 from signbit.export.integer import integer_input
 from signbit.export.real import lower_conv, lower_linear
 from signbit.export.rules import lowers, pair, vector
-from signbit.export.steps import Scaling
+from signbit.export.steps import Levels, Scaling
 from signbit.export.weights import encode
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
-from signbit.packed.edges import Bits, integer_range
+from signbit.packed.edges import Bits, describe, integer_range
 from signbit.packed.window import Window
 
 Layer = binary.BinaryConv2d | binary.BinaryLinear
@@ -45,16 +47,12 @@ def _binary_conv(context: Context, path: str, module: binary.BinaryConv2d, x: Va
         if pad == -1 or (pad == 1 and max(window.padding) > 0):
             raise ExportError(f"{path}: a real weight packs with pad_value=0 only, got {pad}")
         return _rescaled(lower_conv(context, path, module.weight, None, x, window, module.groups), module, path)
-    name = context.builder.add(
-        n.BinaryConv,
-        path,
-        x.source,
-        window=window,
-        filters=module.out_channels,
-        groups=module.groups,
-        pad_value=pad,
-        weight=encode(_bits(module, path), taps=window.taps),
-    )
+    bits = _bits(module, path)
+    place = {"window": window, "groups": module.groups, "pad_value": pad}
+    fields = {**place, "filters": module.out_channels, "weight": encode(bits, taps=window.taps)}
+    if (levels := module.output_levels()) is not None:
+        return _two_levels(context, path, module, x, n.BinaryConv, levels, bits, fields, place)
+    name = context.builder.add(n.BinaryConv, path, x.source, **fields)
     return _rescaled(_sums(context, name, x, step, every_second=pad != 0), module, path)
 
 
@@ -63,8 +61,11 @@ def _binary_linear(context: Context, path: str, module: binary.BinaryLinear, x: 
     x, step = _operand(context, path, module, x, zero_padded=True)
     if module.weight_quantizer is None:
         return _rescaled(lower_linear(context, path, module.weight, None, x), module, path)
-    weight = encode(_bits(module, path))
-    name = context.builder.add(n.BinaryLinear, path, x.source, filters=module.out_features, weight=weight)
+    bits = _bits(module, path)
+    fields = {"filters": module.out_features, "weight": encode(bits)}
+    if (levels := module.output_levels()) is not None:
+        return _two_levels(context, path, module, x, n.BinaryLinear, levels, bits, fields, {})
+    name = context.builder.add(n.BinaryLinear, path, x.source, **fields)
     return _rescaled(_sums(context, name, x, step, every_second=True), module, path)
 
 
@@ -109,6 +110,53 @@ def _rescaled(value: Value, module: Layer, path: str) -> Value:
         offset=vector(module.bias, channels),
     )
     return value.then(step)
+
+
+def _two_levels(
+    context: Context,
+    path: str,
+    module: Layer,
+    x: Value,
+    op: type[n.Node],
+    levels: tuple[Tensor, Tensor],
+    bits: Array,
+    fields: dict[str, Any],
+    place: dict[str, Any],
+) -> Value:
+    """A layer with weights of two levels: its integer sums, then `Levels`, which also know the window sum.
+
+    Args:
+        context: of the export.
+        path: of the layer.
+        module: the layer.
+        x: what it multiplies by its weight.
+        op: its kind of node.
+        levels: low and high of each filter.
+        bits: of its weight, (filters, depth).
+        fields: of its node.
+        place: fields of its window sum.
+    """
+    builder, edge = context.builder, context.builder.edges[x.source]
+    if not isinstance(edge, Bits):
+        raise ExportError(
+            f"{path}: weights of two levels pack on bits, got {describe(edge)}; give the layer an input_quantizer, or "
+            "±1 weights, such as weight_quantizer='sign(scale=mean)'"
+        )
+    shared = builder.once(("window sum", x.source, *place.values()), n.WindowSum, f"{path}.sum", x.source, **place)
+    low, high = integer_range(builder.edges[shared])
+    reach, set_bits = integer_range(edge)[1], bits.sum(axis=1, dtype=np.int64)
+    step = Levels(
+        path=path,
+        low=levels[0],
+        high=levels[1],
+        op=op,
+        fields=fields,
+        inputs=(x.source, shared),
+        sums=range(low, high + 1, 1 if place.get("pad_value") == 0 else 2),
+        most=(reach * int(set_bits.max()), reach * int((bits.shape[1] - set_bits).max())),
+    )
+    value = builder.value(builder.add(op, f"{path}.product", x.source, **fields), step)
+    return value if module.bias is None else value.then(Scaling.shift(f"{path}.bias", module.bias))
 
 
 def _bits(module: Layer, path: str) -> Array:

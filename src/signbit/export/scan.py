@@ -56,7 +56,7 @@ def scan(sums: range, steps: Sequence[Step], signs: Function, shape: tuple[int, 
     changes, at = np.zeros(first.size, np.int64), np.zeros(first.size, np.int64)
     trends = tuple((np.zeros(x.shape[1], bool), np.zeros(x.shape[1], bool)) for x in pooled)
     length = max(2, _CHUNK // max(first.size, shape[0]))
-    for start in range(0, max(1, len(sums) - 1), length - 1):
+    for start in range(0, len(sums) - 1, length - 1):
         bits, pooled = _evaluate(_column(sums[start : start + length], shape), steps, signs)
         differ = bits[1:] != bits[:-1]
         fresh = differ.any(axis=0) & (changes == 0)

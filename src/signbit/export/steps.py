@@ -84,6 +84,49 @@ class Scaling(Step):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Levels(Step):
+    """Integer sums d of a layer with weights of two levels to half · d + middle · S, S the window sum beside them.
+
+    Attributes:
+        low: (filters,), float32.
+        high: (filters,), float32.
+        op: the layer's kind of node.
+        fields: of the layer's node.
+        inputs: the layer's bits and the window sum S.
+        sums: attainable values of S.
+        most: largest numbers of weights of one filter that are low, and that are high, times the largest input.
+    """
+
+    low: Tensor
+    high: Tensor
+    op: type[n.Node]
+    fields: dict[str, Any]
+    inputs: tuple[str, str]
+    sums: range
+    most: tuple[int, int]
+
+    def at(self, window_sum: int) -> Scaling:
+        """This step where S has one value."""
+        half, middle = (self.high - self.low) / 2, (self.high + self.low) / 2
+        return Scaling.linear(self.path, half.double().numpy(), (middle * window_sum).double().numpy())
+
+    def beside(self, window_sum: int) -> range:
+        """Sums d that may stand beside one value of S: S is the sum over low and high weights, d their difference."""
+        low, high = self.most
+        reach = (window_sum - 2 * low, -window_sum - 2 * high), (window_sum + 2 * low, -window_sum + 2 * high)
+        return range(max(reach[0]), min(reach[1]) + 1, 2)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """The result where the window sum is 0; `at` gives the others."""
+        return self.at(0).evaluate(x)
+
+    def emit(self, builder: Builder, source: str) -> str:
+        """The layer's node with real output, instead of `source`."""
+        levels = torch.stack([self.low, self.high], dim=1).numpy()
+        return builder.add(self.op, self.path, *self.inputs, levels=levels, **self.fields)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Activation(Step):
     """An element-wise function; without `op` it packs only where a sign follows, or with `gate` as a factor."""
 

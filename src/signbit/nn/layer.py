@@ -101,6 +101,11 @@ class BinaryLayer(BinaryOwner):
         """Scale of each filter, shape (filters,); None where it is 1."""
         return None if self.weight_quantizer is None else self.weight_quantizer.scale(self.weight)
 
+    def output_levels(self) -> tuple[Tensor, Tensor] | None:
+        """Levels (low, high) of each filter, shape (filters,); None where they are ±scale, so without a window sum."""
+        domain = self._domain()
+        return None if domain is None else domain.levels(self.weight)
+
     def weight_bits(self) -> Tensor:
         """Bits of the weight as booleans in the weight's shape: True, the set bit, means −1.
 
