@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from signbit.optim import Bop, Bop2ndOrder, Latent
+from signbit.optim import BAMSProd, Bop, Bop2ndOrder, Latent
 from signbit.optim.bop2ndorder import bop2ndorder_update
 
 SHAPES = [(128, 3, 3, 3), (128, 128, 3, 3), (256, 128, 3, 3), (256, 256, 3, 3), (512, 256, 3, 3), (512, 512, 3, 3)]
@@ -80,6 +80,7 @@ def main() -> None:
         "Bop2ndOrder.step": Bop2ndOrder(weights, **second).step,
         "Bop.step, foreach": Bop(weights, foreach=True).step,
         "Bop.step": Bop(weights).step,
+        "BAMSProd.step": BAMSProd(weights, lr=1e-9).step,
         "Latent(Adam, fused).step": Latent(torch.optim.Adam(weights, lr=1e-9, fused=True)).step,
     }
     adam = variants["torch Adam, fused"].__self__  # type: ignore[attr-defined]
