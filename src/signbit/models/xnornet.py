@@ -1,12 +1,13 @@
 """XNOR-Net's AlexNet for ImageNet (1603.05279): all but the first and the last product binary, norm before the sign.
 
 Weights are ±α, α = mean|w| of the filter, with the exact gradient through α. The authors' code has no map K of input
-magnitudes, and neither has this. It also centres and clips the real weights after every step, which is up to the
-optimizer.
+magnitudes, and neither has this. It also centres and clips the real weights before every pass, which
+training would have to do.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -94,35 +95,20 @@ def xnornet_alexnet(
 
 
 xnornet_alexnet_larq = register_model(partial(xnornet_alexnet, stem_padding=4, bias=False), name="xnornet_alexnet_larq")
-"""Larq Zoo's layout: no biases, a stem of 56x56, 62,387,104 parameters; Keras pads 3 pixels before and 4 behind."""
+"""Larq Zoo's layout: no biases, a stem of 56x56, 62,387,104 parameters. Keras pads 3 pixels before, here 4 as behind."""
 
 
-def _block(
-    inputs: int,
-    outputs: int,
-    *,
-    kernel_size: int = 3,
-    padding: int | None = None,
-    pool: bool = False,
-    bias: bool,
-    quantizer: str | None,
-    weight_quantizer: str | None,
-    norm: Norm,
-    pad_value: PadValue,
-    binary: bool,
-) -> nn.Sequential:
-    """Norm of x → sign → binary convolution → max-pool 3x3 with stride 2 (block B-VGG, norm first)."""
-    parts = binary_conv(
-        inputs,
-        outputs,
-        kernel_size=kernel_size,
-        padding=padding,
-        bias=bias,
-        quantizer=quantizer,
-        weight_quantizer=weight_quantizer,
-        pad_value=pad_value,
-        binary=binary,
-    )
+def _block(inputs: int, outputs: int, *, pool: bool = False, norm: Norm, **options: Any) -> nn.Sequential:
+    """Norm of x → sign → binary convolution → max-pool 3x3 with stride 2 (block B-VGG, norm first).
+
+    Args:
+        inputs: channels of x (N, inputs, H, W), real.
+        outputs: channels of the result, real.
+        pool: whether there is a pool.
+        norm: see `make_norm`.
+        options: of `binary_conv`.
+    """
+    parts = binary_conv(inputs, outputs, **options)
     if pool:
         parts["pool"] = nn.MaxPool2d(3, 2)
     return chain(norm=make_norm(norm, inputs), **parts)
