@@ -218,6 +218,11 @@ def test_another_network_does_not_fit_even_then(trained: Result, recipe: Recipe,
     assert figures(run) == figures(trained.path)
 
 
+def test_only_runs_are_resumed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is not a run: it has no recipe\.yaml"):
+        resume(tmp_path)
+
+
 def test_a_finished_run_stays_as_it_is(trained: Result, tmp_path: Path) -> None:
     shutil.copytree(trained.path, tmp_path / "run")
     assert resume(tmp_path / "run", progress=False).metrics == trained.metrics

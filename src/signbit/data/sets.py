@@ -65,7 +65,8 @@ def load(name: str, root: str | Path = "data", split: str = "train", **options: 
         name: one of `names()`; "idx" takes any four MNIST-like idx files.
         root: folder that holds the files in their official layout; not used by "digits".
         split: "train" or "test".
-        options: what the reader takes beyond these: `size`, `resize` and `grey` of "image-folder".
+        options: what the reader takes beyond these: `size`, `resize` and `grey` of "image-folder", or the
+            `image` preparation that a model wants.
 
     Raises:
         ValueError: unknown name, split or option, or an option's value that does not fit.
@@ -80,5 +81,6 @@ def load(name: str, root: str | Path = "data", split: str = "train", **options: 
     accepted = [*inspect.signature(loader).parameters][2:]
     for option in options:
         if option not in accepted:
-            raise ValueError(f"data set {name} has no option {option!r}; it takes {', '.join(accepted) or 'none'}")
+            plain = ", ".join(key for key in accepted if key != "image")
+            raise ValueError(f"data set {name} has no option {option!r}; it takes {plain or 'none'}")
     return loader(Path(root), split, **options)

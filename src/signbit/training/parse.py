@@ -91,6 +91,10 @@ def _plain(message: str) -> str:
     """The key, what it takes and what it got, out of jsonargparse's nested message."""
     message = " ".join(message.split())
     keys = re.findall(r'[Kk]ey "([^"]+)"', message)
+    union = re.search(r"Subtypes: \[(.*?)\] .*Given value: (.*)", message)
+    if keys and union is not None:
+        kinds = re.sub(r"<class '(\w+)'>", r"\1", union[1]).replace("NoneType", "null").replace(", ", " or ")
+        return f"{'.'.join(keys)} must be {kinds}, got {union[2]}"
     expected = re.search(r"Expected an? (?:<class '(\w+)'>|(.+?))\. Got value: (.*)", message)
     if not keys or expected is None:
         return message

@@ -57,9 +57,7 @@ def load_run(run: str | Path) -> Run:
         ValueError: not a run, no checkpoint yet, or a damaged one.
     """
     path = Path(run)
-    if not (path / RECIPE).is_file():
-        raise ValueError(f"{path} is not a run: it has no {RECIPE}; give the directory that `signbit train` made")
-    recipe = load_recipe(path / RECIPE)
+    recipe = recipe_of(path)
     checkpoint = read_checkpoint(path)
     image, labels = ImagePreparation(**checkpoint["image"]), tuple(checkpoint["labels"])
     model = build_model(recipe, len(labels), image.shape[0])
@@ -69,6 +67,17 @@ def load_run(run: str | Path) -> Run:
     except RuntimeError as error:
         raise ValueError(f"{path}: the checkpoint does not fit {recipe.model.name}: {error}") from None
     return Run(path=path, recipe=recipe, model=model.eval(), image=image, labels=labels)
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        ValueError: not a run, or a damaged one.
+    """
+    if not (run / RECIPE).is_file():
+        raise ValueError(f"{run} is not a run: it has no {RECIPE}; give the directory that `signbit train` made")
+    return load_recipe(run / RECIPE)
 
 
 def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:

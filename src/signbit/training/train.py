@@ -24,7 +24,7 @@ from signbit.training.datasets import load_training
 from signbit.training.files import write_whole
 from signbit.training.metrics import Metrics
 from signbit.training.module import Classification
-from signbit.training.parse import load_recipe, save_recipe
+from signbit.training.parse import save_recipe
 from signbit.training.progress import ProgressBar
 from signbit.training.recipe import Recipe
 from signbit.training.run import (
@@ -37,6 +37,7 @@ from signbit.training.run import (
     forget_metrics,
     read_checkpoint,
     read_metrics,
+    recipe_of,
     refuse_changes,
     versions,
 )
@@ -103,7 +104,7 @@ def resume(
         OSError: the directory cannot be written.
     """
     path = Path(run)
-    recipe = load_recipe(path / RECIPE)
+    recipe = recipe_of(path)
     checkpoint = read_checkpoint(path) if (path / CHECKPOINT).is_file() else None
     with _settings(recipe):
         if not changed:
