@@ -22,6 +22,7 @@ _SUBPACKAGES = (
     "quantizers",
     "recipes",
     "runtime",
+    "sparsity",
     "training",
 )
 
