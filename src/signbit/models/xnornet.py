@@ -1,8 +1,8 @@
 """XNOR-Net's AlexNet for ImageNet (1603.05279): all but the first and the last product binary, norm before the sign.
 
 Weights are ±α, α = mean|w| of the filter, with the exact gradient through α. The authors' code has no map K of input
-magnitudes, and neither has this. It also centres and clips the real weights before every pass, which
-training would have to do.
+magnitudes, and neither has this. It also centres and clips the real weights before every pass, which training would
+have to do.
 """
 
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ def xnornet_alexnet(
 
 
 xnornet_alexnet_larq = register_model(partial(xnornet_alexnet, stem_padding=4, bias=False), name="xnornet_alexnet_larq")
-"""Larq Zoo's layout: no biases, a stem of 56x56, 62,387,104 parameters. Keras pads 3 pixels before, here 4 as behind."""
+"""Larq Zoo's layout: no biases, a stem of 56x56, 62,387,104 parameters; padded by 4 on all sides, by Keras 3 before."""
 
 
 def _block(inputs: int, outputs: int, *, pool: bool = False, norm: Norm, **options: Any) -> nn.Sequential:
