@@ -45,7 +45,7 @@ def test_the_short_form_takes_the_tuned_settings_wherever_it_stands() -> None:
     [
         ("minst-mlp", [], "unknown recipe 'minst-mlp'; nearest: mnist-mlp"),
         ("digits", ["--optim", "bop2nd"], "recipe digits has no settings for optimizer 'bop2nd'; nearest: bop2ndorder"),
-        ("digits", ["--optim", "zzz"], "it has: bop2ndorder, bop, adam; or set optim.name"),
+        ("digits", ["--optim", "zzz"], "it has: bop2ndorder, bop, adam, bamsprod; or set optim.name"),
         ("digits", ["--epoch", "3"], "unknown key 'epoch'; nearest: epochs"),
         ("none.yaml", [], r"recipe none\.yaml: No such file"),
         ("none.yaml", ["--optim", "bop"], "--optim bop needs a named recipe"),

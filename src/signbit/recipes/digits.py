@@ -23,6 +23,6 @@ DIGITS = (
     _BASE,
     replace(_BASE, optim=bop(lr=1e-3, threshold=1e-7)),
     replace(_BASE, optim=adam(lr=1e-2)),
-    replace(_BASE, optim=bamsprod(lr=1e-2, kappa=3.0)),
+    replace(_BASE, optim=bamsprod(lr=3e-3, kappa=3.0)),
 )
 """Bop2ndOrder, Bop, latent Adam and BAMSProd."""

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from signbit.optim import Bop, Bop2ndOrder, Hybrid, HyperparameterScheduler, Latent
+from signbit.optim import BAMSProd, Bop, Bop2ndOrder, Hybrid, HyperparameterScheduler, Latent
 from signbit.training.recipe import OptimConfig, Recipe, Schedule
 
 __all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "schedule_value"]
@@ -24,7 +24,7 @@ REAL: dict[str, type[Optimizer]] = {
 }
 """Optimizers of real parameters; for binary weights they work on latent weights, clipped to ±`clip`."""
 
-BINARY: dict[str, type[Optimizer]] = {"bop": Bop, "bop2ndorder": Bop2ndOrder, **REAL}
+BINARY: dict[str, type[Optimizer]] = {"bamsprod": BAMSProd, "bop": Bop, "bop2ndorder": Bop2ndOrder, **REAL}
 """Optimizers of binary weights."""
 
 
