@@ -8,6 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from signbit import packed
 from signbit.cli.errors import require
 from signbit.cli.output import Output, size
@@ -53,7 +55,9 @@ def graph_of_run(source: Path, *, stem: Format = "float32", dense: Format = "flo
         trained = training.load_run(source)
         calibration = None
         if dense == "int8":
-            calibration = training.load_part(trained.recipe.data, "train").images[:CALIBRATION]
+            images = training.load_part(trained.recipe.data, "train").images
+            # Spread over the set, because folders come class by class.
+            calibration = images[np.linspace(0, len(images) - 1, CALIBRATION).astype(np.int64)]
         return export.to_graph(
             trained.model, image=trained.image, labels=trained.labels, stem=stem, dense=dense, calibration=calibration
         )
