@@ -3,10 +3,10 @@
 python benchmarks/layers.py [--batch 1 32] [--rounds 5] [--isa avx512]
 
 Every engine runs a chain of layers (C -> N -> C -> ...) on one thread. The time of a layer is the marginal one: a chain
-of six less a chain of two, divided by four. Engines take turns in every round, each with its fastest of nine runs (of two
-from batch 2 on). The table shows medians over the rounds in microseconds, and how many times as long as ours each takes.
-"ours" is the layout that the plan chooses, with threshold; peers are convolutions with ReLU. An engine that is not
-installed is named and left out.
+of six less a chain of two, divided by four. Engines take turns in every round, each with its fastest of nine runs (of
+two from batch 2 on). The table shows medians over the rounds in microseconds, and how many times as long as ours each
+takes. "ours" is the layout that the plan chooses, with threshold; peers are convolutions with ReLU. An engine that is
+not installed is named and left out.
 """
 
 import argparse
