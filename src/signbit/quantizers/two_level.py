@@ -55,8 +55,9 @@ class TwoLevel(Quantizer):
             unless `tails` says otherwise. None is no budget: the best split, or for fixed and learned values the
             threshold 0 (½ for {0, 1}).
         budget: "exact", or "at_most" with closed values.
-        tails: "top", the rarer level is the higher; "both", the smallest weights may take it if that fits better:
-            the least error for given weights, but in training a layer whose tails change places starts anew.
+        tails: "top", the rarer level is the higher; "both", the smallest weights may take it if that fits better.
+            That is for given weights; trained from scratch at a density of 0.05, "both" reached 47 % and "top" 79 % on
+            the toy task of tests/sparsity/test_toy.py (one seed).
         granularity: one pair of levels, and one budget, per "layer" or per "filter".
         surrogate: name of the sign quantizer whose surrogate gradient h is used, such as "ede" or "sign(clip=1.25)".
         start: density at the beginning of a schedule, in (0, 1].
