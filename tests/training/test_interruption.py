@@ -136,30 +136,32 @@ def test_signals_save_and_say_so(
     assert_same(run, trained.path)
 
 
-@pytest.fixture
-def limit() -> Iterator[Any]:
+def train_until_full(recipe: Recipe, run: Path, *, step: int, size: int) -> None:
+    """Trains, from `step` on with files of at most `size` bytes; no longer than this call, for pytest writes files too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    fill = At(step, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard)))
+    try:
+        train(recipe, run, progress=False, callbacks=(fill,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(("size", "what"), [(10_000, "checkpoint of step 48"), (100, "metrics of epoch 2")])
 def test_a_full_disk_keeps_the_last_good_checkpoint(
-    trained: Result, recipe: Recipe, tmp_path: Path, limit: Any, size: int, what: str
+    trained: Result, recipe: Recipe, tmp_path: Path, size: int, what: str
 ) -> None:
     run = tmp_path / "run"
     with pytest.raises(TrainingError, match=rf"the {what} could not be written \(File too large\).*; make room, then"):
-        train(recipe, run, progress=False, callbacks=(At(30, lambda: limit(size)),))
-    limit(resource.RLIM_INFINITY)
+        train_until_full(recipe, run, step=30, size=size)
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     assert torch.load(run / CHECKPOINT, weights_only=True)["global_step"] == 24
     resume(run, progress=False)
     assert_same(run, trained.path)
 
 
-def test_no_room_for_the_first_checkpoint(recipe: Recipe, tmp_path: Path, limit: Any) -> None:
+def test_no_room_for_the_first_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="there is none yet"):
-        train(recipe, tmp_path / "run", progress=False, callbacks=(At(20, lambda: limit(10_000)),))
+        train_until_full(recipe, tmp_path / "run", step=20, size=10_000)
 
 
 @pytest.fixture
