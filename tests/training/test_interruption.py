@@ -137,7 +137,7 @@ def test_signals_save_and_say_so(
 
 
 def train_until_full(recipe: Recipe, run: Path, *, step: int, size: int) -> None:
-    """Trains, from `step` on with files of at most `size` bytes; no longer than this call, for pytest writes files too."""
+    """Trains, from `step` on with files of at most `size` bytes. It ends here: pytest writes files too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     fill = At(step, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard)))
     try:
