@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--cifar10", type=Path, help="folder with test_batch.bin")
     parser.add_argument("--out", type=Path, default=Path(), help="where to write the .sbit files")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.mnist is not None:
         parameters = dict(np.load(arguments.parameters / "lfc_w1a1_mnist.npz"))
         for rule in ("deployed", "margin"):
