@@ -351,6 +351,9 @@ class Mine(Quantizer):
     def scale(self, weight):
         return None
 
+    def levels(self, weight):
+        return -torch.ones(len(weight)), torch.ones(len(weight))
+
 
 def test_quantizers_of_ones_own():
     conv = binary.BinaryConv2d(3, 8, 3, input_quantizer=Mine(), weight_quantizer=Mine(0.1))

@@ -41,15 +41,9 @@ class Quantizer(nn.Module, ABC):
         code: Tensor = self(x)
         return code < 0
 
-    @torch.no_grad()
+    @abstractmethod
     def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Values (low, high) of a set and of a clear bit, one of each per filter: two tensors of shape (filters,).
-
-        Here −scale and +scale, which is why a layer needs the scale alone; other pairs: `TwoLevel`.
-        """
-        scale = self.scale(weight)
-        high = weight.new_ones(weight.shape[0]) if scale is None else scale
-        return -high, high
+        """Values (low, high) of a set and of a clear bit, one of each per filter: two tensors of shape (filters,)."""
 
     @torch.no_grad()
     def schedule(self, progress: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import final, get_args
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -57,6 +58,13 @@ class SignQuantizer(Quantizer):
         if self.scaling == "none":
             return None
         return filter_mean(weight if self.scale_gradient == "full" else weight.detach())
+
+    @override
+    @torch.no_grad()
+    def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.scale(weight)
+        high = weight.new_ones(weight.shape[0]) if scale is None else scale
+        return -high, high
 
     @override
     def extra_repr(self) -> str:
