@@ -87,7 +87,7 @@ def test_overrides_change_only_their_key(words: list[str], expected: Recipe) -> 
         (["--threads", "0"], "threads must be >= 1 or null, got 0"),
         (["--ema", "x"], "^ema must be float or null, got x$"),
         (["--threads", "1.5"], "^threads must be int or null, got 1.5$"),
-        (["--precision", "float16"], "precision must be one of 'float32', 'bfloat16', got float16"),
+        (["--mode", "quick"], "mode must be one of 'exact', 'fast', got quick"),
         (["--optim.schedules.lr.kind", "lin"], "kind must be one of 'constant', 'linear'.*got lin"),
         (["--optim.schedules.lr.end", "-1"], "end of cosine schedules must be >= 0, got -1"),
         (["--epochs"], "--epochs needs a value; write --epochs VALUE"),

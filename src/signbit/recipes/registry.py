@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from signbit.recipes.cifar10 import BINARYNET
+from signbit.recipes.cifar10 import BINARYNET, BINARYNET_SMALL, RESNET20
 from signbit.recipes.digits import DIGITS
 from signbit.recipes.mnist import MNIST_CNN, MNIST_MLP
 from signbit.training import Recipe, load_recipe, override, split_words
@@ -13,7 +13,7 @@ __all__ = ["get", "names", "optimizers", "parse"]
 
 _RECIPES: dict[str, dict[str, Recipe]] = {
     variants[0].name: {recipe.optim.name: recipe for recipe in variants}
-    for variants in (BINARYNET, DIGITS, MNIST_CNN, MNIST_MLP)
+    for variants in (BINARYNET, BINARYNET_SMALL, DIGITS, MNIST_CNN, MNIST_MLP, RESNET20)
 }
 
 

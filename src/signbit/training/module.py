@@ -2,6 +2,7 @@
 
 import math
 import signal
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, final
 
@@ -61,6 +62,7 @@ class Classification(LightningModule):
         super().__init__()
         # On CPUs convolutions then take two thirds of the time.
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.score = _scorer(model, recipe)
         self.recipe = recipe
         self.training_set = training
         self.validation_set = validation
@@ -105,7 +107,7 @@ class Classification(LightningModule):
         pixels, labels = batch
         mixed, targets = self.mix(self.augment(pixels), labels)
         images = self.prepare(mixed)
-        scores = self.model(images)
+        scores = self.score(images)
         loss = F.cross_entropy(scores, targets)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -142,6 +144,16 @@ class Classification(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.totals = checkpoint["totals"]
+
+
+def _scorer(model: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
+    """The network as a function, because a compiled module would be a second copy in the state dict."""
+
+    def score(images: Tensor) -> Tensor:
+        scores: Tensor = model(images)
+        return scores
+
+    return torch.compile(score) if recipe.mode == "fast" else score
 
 
 def _no_totals() -> Tensor:

@@ -100,7 +100,9 @@ class Recipe:
         epochs: passes over the training part.
         batch_size: images a step; a last batch that is not full is left out.
         seed: of weights, order and augmentation.
-        precision: "float32", or "bfloat16" for products in bfloat16 (parameters and sums stay float32).
+        mode: "exact" computes in float32; "fast" compiles the network (`torch.compile`, which needs a C++ compiler on
+            CPUs and takes seconds before the first step) and takes its products in bfloat16; parameters, statistics
+            and the optimizer's state stay float32 (docs/training.md).
         threads: CPU threads; null leaves torch's setting.
         accumulate: batches whose mean gradient makes one update.
         ema: decay of a running mean of the real parameters and norm statistics, within 0..1, such as 0.999; validation
@@ -118,7 +120,7 @@ class Recipe:
     epochs: int
     batch_size: int = 100
     seed: int = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    mode: Literal["exact", "fast"] = "exact"
     threads: int | None = None
     accumulate: int = 1
     ema: float | None = None

@@ -44,7 +44,7 @@ from signbit.training.run import (
 
 __all__ = ["Result", "resume", "train"]
 
-PRECISION: dict[str, Any] = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+PRECISION: dict[str, Any] = {"exact": "32-true", "fast": "bf16-mixed"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,7 @@ def _fit(
     trainer = Trainer(
         max_epochs=recipe.epochs,
         devices=1,
-        precision=PRECISION[recipe.precision],
+        precision=PRECISION[recipe.mode],
         accumulate_grad_batches=recipe.accumulate,
         callbacks=_callbacks(recipe, path, progress, callbacks),
         plugins=[WholeFiles()],
