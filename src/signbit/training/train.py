@@ -208,12 +208,14 @@ def _result(path: Path) -> Result:
 
 @contextmanager
 def _settings(recipe: Recipe) -> Iterator[None]:
-    """The recipe's threads, a random state of the run's own, and Lightning without announcements and old calls."""
+    """The recipe's threads, a random state of the run's own, no announcements and old calls of libraries."""
     threads = torch.get_num_threads()
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+        # `torch.compile` imports TorchScript, and makes objects of autograd functions.
+        warnings.filterwarnings("ignore", module=r"torch\.", category=DeprecationWarning)
         try:
             logger.setLevel(logging.WARNING)
             if recipe.threads is not None:
