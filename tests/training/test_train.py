@@ -136,3 +136,5 @@ def test_the_fast_mode_trains(recipe: Recipe, tmp_path: Path) -> None:
     result = train(replace(recipe, epochs=1, mode="fast"), tmp_path / "run", progress=False)
     assert result.metrics["train_loss"] < 2.3
     assert all(value.dtype != torch.bfloat16 for value in weights(result.path).values())
+    measured = evaluate_run(result.path, split="validation")
+    assert result.metrics["validation_loss"] == pytest.approx(measured.loss, rel=1e-6)
