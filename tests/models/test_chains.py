@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from signbit.models import create_model, list_models, register_model, registry
+from signbit.models import create_model, image_shape, list_models, register_model, registry
 from signbit.params import named_binary_parameters
 
 SIZES = {"digits_cnn": 8, "mnist_cnn": 28, "mnist_mlp": 28}
@@ -72,6 +72,7 @@ def test_mistakes_are_answered(name: str, options: dict[str, object], message: s
 
 def test_a_registered_model_is_created_and_its_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+    monkeypatch.setattr(registry, "_SIZES", dict(registry._SIZES))
 
     def tiny_net(*, num_classes: int = 10, in_chans: int = 1) -> nn.Module:
         return nn.Linear(in_chans, num_classes)
@@ -80,3 +81,15 @@ def test_a_registered_model_is_created_and_its_name_is_taken(monkeypatch: pytest
     assert isinstance(create_model("tiny_net", num_classes=2), nn.Linear)
     with pytest.raises(ValueError, match="model 'tiny_net' is registered already"):
         register_model(tiny_net)
+    with pytest.raises(ValueError, match="tiny_net does not say for images of which size"):
+        image_shape("tiny_net")
+    register_model(tiny_net, name="tiny_net8", size=8)
+    assert image_shape("tiny_net8") == (1, 8, 8)
+
+
+def test_every_network_says_what_images_it_takes() -> None:
+    shapes = {name: image_shape(name) for name in list_models()}
+    assert {shape[1] == shape[2] for shape in shapes.values()} == {True}
+    assert shapes["binarynet"] == (3, 32, 32)
+    assert shapes["birealnet18"] == (3, 224, 224)
+    assert {name: shapes[name][1] for name in SIZES} == SIZES

@@ -22,14 +22,14 @@ _bireal = partial(
 )
 _react = partial(_bireal, shift=True, activation="rprelu")
 
-birealnet18 = register_model(partial(_bireal, depths=(4, 4, 4, 4)), name="birealnet18")
+birealnet18 = register_model(partial(_bireal, depths=(4, 4, 4, 4)), name="birealnet18", size=224)
 """Sixteen binary convolutions, 11,689,512 parameters."""
 
-birealnet34 = register_model(partial(_bireal, depths=(6, 8, 12, 6)), name="birealnet34")
+birealnet34 = register_model(partial(_bireal, depths=(6, 8, 12, 6)), name="birealnet34", size=224)
 """Thirty-two binary convolutions, 21,797,672 parameters."""
 
-react_resnet18 = register_model(partial(_react, depths=(4, 4, 4, 4)), name="react_resnet18")
+react_resnet18 = register_model(partial(_react, depths=(4, 4, 4, 4)), name="react_resnet18", size=224)
 """Bi-Real-18 with a learned shift before every sign and an RPReLU behind every block: 11,704,424 parameters."""
 
-react_resnet34 = register_model(partial(_react, depths=(6, 8, 12, 6)), name="react_resnet34")
+react_resnet34 = register_model(partial(_react, depths=(6, 8, 12, 6)), name="react_resnet34", size=224)
 """Bi-Real-34 in the same way, 21,827,432 parameters."""

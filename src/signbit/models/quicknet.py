@@ -19,7 +19,7 @@ from signbit.nn.conv import PadValue
 __all__ = ["quicknet", "quicknet_large", "quicknet_small"]
 
 
-@register_model
+@partial(register_model, size=224)
 def quicknet(
     *,
     num_classes: int = 1000,
@@ -66,10 +66,10 @@ def quicknet(
     return Network({"stem": stem, **stages, "act": nn.ReLU(), **make_head(widths[-1], num_classes)}, [first, *maps])
 
 
-quicknet_small = register_model(partial(quicknet, widths=(32, 64, 256, 512)), name="quicknet_small")
+quicknet_small = register_model(partial(quicknet, widths=(32, 64, 256, 512)), name="quicknet_small", size=224)
 """Thinner first stages, 12,652,504 parameters and 3,168 fixed ones."""
 
-quicknet_large = register_model(partial(quicknet, depths=(6, 8, 12, 6)), name="quicknet_large")
+quicknet_large = register_model(partial(quicknet, depths=(6, 8, 12, 6)), name="quicknet_large", size=224)
 """Twice as deep, 23,338,184 parameters and 4,032 fixed ones."""
 
 

@@ -102,11 +102,11 @@ def _real_conv(inputs: int, outputs: int, groups: int) -> nn.Module:
     return chain(repeat=RepeatChannels(inputs, outputs), conv=conv)
 
 
-reactnet_a = register_model(partial(_reactnet), name="reactnet_a")
+reactnet_a = register_model(partial(_reactnet), name="reactnet_a", size=224)
 """Every convolution but the stem is binary: 29,343,592 parameters."""
 
-reactnet_b = register_model(partial(_reactnet, widening="real", groups=4), name="reactnet_b")
+reactnet_b = register_model(partial(_reactnet, widening="real", groups=4), name="reactnet_b", size=224)
 """Real widening in four groups, 28,819,816 parameters; not released, read from the paper's counts."""
 
-reactnet_c = register_model(partial(_reactnet, widening="real"), name="reactnet_c")
+reactnet_c = register_model(partial(_reactnet, widening="real"), name="reactnet_c", size=224)
 """Real widening, 29,343,592 parameters; not released, read from the paper's counts."""

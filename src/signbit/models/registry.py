@@ -10,20 +10,22 @@ from torch import nn
 
 from signbit.models.network import FeatureMaps, Network
 
-__all__ = ["create_model", "list_models", "register_model"]
+__all__ = ["create_model", "image_shape", "list_models", "register_model"]
 
 Builder = Callable[..., nn.Module]
 B = TypeVar("B", bound=Builder)
 
 _BUILDERS: dict[str, Builder] = {}
+_SIZES: dict[str, int] = {}
 
 
-def register_model(builder: B, *, name: str | None = None) -> B:
+def register_model(builder: B, *, name: str | None = None, size: int | None = None) -> B:
     """Makes a function available under its own name, as a decorator, or under another one.
 
     Args:
         builder: takes keyword-only `num_classes`, `in_chans` and its own options, all with defaults; returns a module.
         name: for a `functools.partial`, which has no name of its own.
+        size: height and width of the images that it was published for; None takes the default of its option `size`.
 
     Raises:
         ValueError: the name is taken.
@@ -32,12 +34,27 @@ def register_model(builder: B, *, name: str | None = None) -> B:
     if name in _BUILDERS:
         raise ValueError(f"model {name!r} is registered already; choose another name")
     _BUILDERS[name] = builder
+    own = inspect.signature(builder).parameters.get("size")
+    side = own.default if size is None and own is not None else size
+    if side is not None:
+        _SIZES[name] = side
     return builder
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names that match a shell pattern such as "mnist_*", sorted."""
     return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
+
+
+def image_shape(name: str) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a network of `list_models()` was published for.
+
+    Raises:
+        ValueError: it was registered without a size.
+    """
+    if name not in _SIZES:
+        raise ValueError(f"model {name} does not say for images of which size it is; register it with size=")
+    return int(inspect.signature(_BUILDERS[name]).parameters["in_chans"].default), _SIZES[name], _SIZES[name]
 
 
 def create_model(
