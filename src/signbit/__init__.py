@@ -14,6 +14,7 @@ _SUBPACKAGES = (
     "data",
     "export",
     "importers",
+    "losses",
     "models",
     "nn",
     "optim",
