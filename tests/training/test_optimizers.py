@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from signbit.models import create_model
-from signbit.optim import Bop, Bop2ndOrder, Latent
+from signbit.nn import BinaryLinear
+from signbit.optim import Bop, Bop2ndOrder, Hybrid, Latent
 from signbit.training import OptimConfig, Recipe, Schedule
-from signbit.training.optimizers import build_optimizer, build_schedulers, schedule_value
+from signbit.training.optimizers import build_optimizer, build_schedulers, make_schedule
 from signbit.training.recipe import DataConfig, ModelConfig
 
 BOP = OptimConfig(
@@ -82,13 +83,43 @@ def test_schedules_reach_their_groups_and_no_others() -> None:
     [
         (Schedule(kind="constant"), [2, 2, 2, 2, 2]),
         (Schedule(kind="linear", end=0.5), [2, 1.75, 1.5, 1.25, 1]),
+        (Schedule(kind="linear", end=3.0), [2, 3, 4, 5, 6]),
+        (Schedule(kind="polynomial", power=2.0), [2, 1.125, 0.5, 0.125, 0]),
         (Schedule(kind="cosine", end=0.0), [2, 1.7071068, 1, 0.2928932, 0]),
         (Schedule(kind="exponential", end=0.0625), [2, 1, 0.5, 0.25, 0.125]),
         (Schedule(kind="staircase", end=0.25, stairs=2), [2, 2, 1, 0.5, 0.5]),
+        (Schedule(kind="staircase", end=0.1, every=1), [2, 2, 0.2, 0.2, 0.02]),
+        (Schedule(kind="staircase", end=0.1, every=100), [2, 2, 2, 2, 2]),
+        (Schedule(kind="linear", end=0.5, warmup=1), [0, 1, 2, 1.5, 1]),
+        (Schedule(kind="constant", warmup=0.5), [0, 2, 2, 2, 2]),
+        (Schedule(kind="staircase", end=0.5, every=0.5, warmup=0.5), [0, 2, 1, 0.5, 0.25]),
     ],
 )
-def test_values_of_schedules(schedule: Schedule, values: list[float]) -> None:
-    assert [schedule_value(schedule, 2.0, index, steps=4) for index in range(5)] == pytest.approx(values)
+def test_values_of_schedules_in_a_run_of_two_epochs(schedule: Schedule, values: list[float]) -> None:
+    function = make_schedule(schedule, 2.0, steps=4, epochs=2)
+    assert [function(index) for index in range(5)] == pytest.approx(values)
+    assert function(0) == (0 if schedule.warmup else 2.0)
+
+
+def test_a_tenth_every_hundred_epochs() -> None:
+    function = make_schedule(Schedule(kind="staircase", end=0.1, every=100), 1e-4, steps=350 * 800, epochs=350)
+    values = [function(epoch * 800 + update) for epoch in (99, 100, 199, 200, 299, 300, 349) for update in (0, 799)]
+    stairs = [1e-4, 1e-5, 1e-5, 1e-6, 1e-6, 1e-7, 1e-7]
+    assert values == pytest.approx([value for value in stairs for _ in range(2)])
+
+
+def test_schedules_that_reach_nothing_are_refused() -> None:
+    net = torch.nn.Sequential(BinaryLinear(4, 4))
+    hybrid = Hybrid(net, binary=Bop)
+    with pytest.raises(ValueError, match=r"real\.schedules reach nothing: the model has no real parameters"):
+        build_schedulers(RECIPE, hybrid, steps=10)
+    long = replace(RECIPE, optim=replace(BOP, schedules={"lr": Schedule(warmup=2)}))
+    with pytest.raises(ValueError, match=r"optim\.lr: a warmup of 2 epochs leaves nothing of 1"):
+        build_schedulers(long, build_optimizer(long, model()), steps=10)
+    zero = OptimConfig(name="bop", options={"threshold": 0.0}, schedules={"threshold": BOP.schedules["threshold"]})
+    none = replace(RECIPE, optim=zero)
+    with pytest.raises(ValueError, match=r"optim\.threshold: start and end of an exponential must be > 0, got 0\.0"):
+        build_schedulers(none, build_optimizer(none, model()), steps=10)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +128,9 @@ def test_values_of_schedules(schedule: Schedule, values: list[float]) -> None:
         ({"kind": "exponential"}, "end of exponential schedules must be > 0"),
         ({"end": -1.0}, "must be >= 0, got -1"),
         ({"stairs": 0}, "stairs must be >= 1"),
+        ({"power": 0.0}, "power must be > 0, got 0"),
+        ({"every": 0.0}, "every must be > 0 epochs or null, got 0"),
+        ({"warmup": -1.0}, "warmup must be >= 0 epochs, got -1"),
     ],
 )
 def test_schedules_are_checked(wrong: dict[str, object], message: str) -> None:

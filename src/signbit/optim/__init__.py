@@ -7,17 +7,23 @@ from signbit.optim.flips import FlipCounter
 from signbit.optim.hybrid import Hybrid
 from signbit.optim.latent import Latent
 from signbit.optim.latent_free import LatentFree
-from signbit.optim.schedule import HyperparameterScheduler, Linear, Staircase
+from signbit.optim.schedule import Constant, Cosine, Exponential, Linear, Polynomial, Staircase, WarmUp
+from signbit.optim.scheduler import HyperparameterScheduler
 
 __all__ = [
     "BAMSProd",
     "Bop",
     "Bop2ndOrder",
+    "Constant",
+    "Cosine",
+    "Exponential",
     "FlipCounter",
     "Hybrid",
     "HyperparameterScheduler",
     "Latent",
     "LatentFree",
     "Linear",
+    "Polynomial",
     "Staircase",
+    "WarmUp",
 ]

@@ -1,12 +1,52 @@
-"""Schedules of hyper-parameters other than the learning rate, per step."""
+"""Schedules: a hyper-parameter's value as a function of the step index 0, 1, 2, ... of the updates."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
 
-from torch.optim import Optimizer
+__all__ = ["Constant", "Cosine", "Exponential", "Linear", "Polynomial", "Staircase", "WarmUp"]
 
-__all__ = ["HyperparameterScheduler", "Linear", "Staircase"]
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value always.
+
+    Args:
+        value: s(t).
+    """
+
+    value: float
+
+    def __call__(self, index: int) -> float:
+        """Gives the value at a step index ≥ 0."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """Moves from start to end as a power of what is left, s(t) = end + (start − end) · (1 − min(t, steps)/steps)^power.
+
+    Args:
+        start: value at index 0.
+        end: value from index `steps` on.
+        steps: length of the ramp, ≥ 1.
+        power: > 0; 1 is a straight line.
+    """
+
+    start: float
+    end: float
+    steps: int
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+        if not self.power > 0:
+            raise ValueError(f"power must be > 0, got {self.power}")
+
+    def __call__(self, index: int) -> float:
+        """Gives the value at a step index ≥ 0."""
+        # In this order the start comes out exactly.
+        return self.start + (self.end - self.start) * (1 - (1 - min(index / self.steps, 1.0)) ** self.power)
 
 
 @dataclass(frozen=True)
@@ -23,79 +63,112 @@ class Linear:
     end: float
     steps: int
 
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
     def __call__(self, index: int) -> float:
         """Gives the value at a step index ≥ 0."""
-        return self.start + (self.end - self.start) * min(index, self.steps) / self.steps
+        return self.start + (self.end - self.start) * min(index / self.steps, 1.0)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a wave s(t) = start + (end − start) · (1 − cos(π·min(t, steps)/steps))/2 (1608.03983, one period).
+
+    Args:
+        start: value at index 0.
+        end: value from index `steps` on.
+        steps: length of the half wave, ≥ 1.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
+    def __call__(self, index: int) -> float:
+        """Gives the value at a step index ≥ 0."""
+        return self.start + (self.end - self.start) * (1 - math.cos(math.pi * min(index / self.steps, 1.0))) / 2
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """One factor per step, s(t) = start · (end/start)^(min(t, steps)/steps).
+
+    Args:
+        start: value at index 0, > 0.
+        end: value from index `steps` on, > 0.
+        steps: length of the ramp, ≥ 1.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+        if not (self.start > 0 and self.end > 0):
+            raise ValueError(f"start and end of an exponential must be > 0, got {self.start} and {self.end}")
+
+    def __call__(self, index: int) -> float:
+        """Gives the value at a step index ≥ 0."""
+        return self.start * (self.end / self.start) ** min(index / self.steps, 1.0)
 
 
 @dataclass(frozen=True)
 class Staircase:
-    """Steps down s(t) = start · factor^⌊t/period⌋.
+    """Jumps s(t) = start · factor^min(⌊t/period⌋, stairs).
 
     Args:
         start: value at index 0.
-        factor: what each stair multiplies by.
-        period: step indices of a stair, ≥ 1.
+        factor: what each jump multiplies by, ≥ 0.
+        period: step indices between jumps, ≥ 1; it need not be whole.
+        stairs: jumps after which the value stays; None never stops.
     """
 
     start: float
     factor: float
-    period: int
+    period: float
+    stairs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.period >= 1:
+            raise ValueError(f"period must be >= 1, got {self.period}")
+        if not self.factor >= 0:
+            raise ValueError(f"factor must be >= 0, got {self.factor}")
 
     def __call__(self, index: int) -> float:
         """Gives the value at a step index ≥ 0."""
-        return self.start * self.factor ** (index // self.period)
+        jumps = int(index // self.period)
+        return self.start * self.factor ** (jumps if self.stairs is None else min(jumps, self.stairs))
 
 
-@final
-class HyperparameterScheduler:
-    """Sets any keys of an optimizer's groups from functions of the step index.
-
-    The first update sees index 0: construct it before the first step, and call `step` after each of the optimizer's.
-
-        HyperparameterScheduler(bop, {"lr": Linear(1e-2, 1e-5, 500_000), "threshold": Linear(1e-5, 1e-8, 500_000)})
+@dataclass(frozen=True)
+class WarmUp:
+    """A straight rise to where another schedule begins, then that schedule: s(t) = then(t − steps) from `steps` on.
 
     Args:
-        optimizer: any torch optimizer; a member of a `Hybrid` is one too (`hybrid.members["binary"]`).
-        schedules: key of the groups → function of the step index, 0, 1, 2, ...
-        groups: indices of the groups it drives; None drives all.
+        steps: length of the rise, ≥ 1.
+        then: what follows; its index 0 is the end of the rise.
+        start: value at index 0.
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        schedules: Mapping[str, Callable[[int], float]],
-        *,
-        groups: Iterable[int] | None = None,
-    ) -> None:
-        self.optimizer = optimizer
-        self.schedules = dict(schedules)
-        self.groups = tuple(range(len(optimizer.param_groups)) if groups is None else groups)
-        for position in self.groups:
-            if position not in range(len(optimizer.param_groups)):
-                raise ValueError(f"groups: there is no group {position}, only 0..{len(optimizer.param_groups) - 1}")
-            group = optimizer.param_groups[position]
-            for key in self.schedules:
-                if key not in group or key in ("params", "param_names"):
-                    known = ", ".join(sorted(group.keys() - {"params", "param_names"}))
-                    raise ValueError(f"group {position} has no hyper-parameter {key!r}, it has {known}")
-        self._apply(0)
+    steps: int
+    then: Callable[[int], float]
+    start: float = 0.0
 
-    def _apply(self, index: int) -> None:
-        self.index = index
-        for key, schedule in self.schedules.items():
-            value = schedule(index)
-            for position in self.groups:
-                self.optimizer.param_groups[position][key] = value
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
 
-    def step(self) -> None:
-        """Moves to the next index; call it after the optimizer's step."""
-        self._apply(self.index + 1)
+    def __call__(self, index: int) -> float:
+        """Gives the value at a step index ≥ 0."""
+        if index >= self.steps:
+            return self.then(index - self.steps)
+        return self.start + (self.then(0) - self.start) * index / self.steps
 
-    def state_dict(self) -> dict[str, Any]:
-        """Gives the index; the functions are the caller's."""
-        return {"index": self.index}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes back to a saved index and sets the values that belong to it."""
-        self._apply(int(state_dict["index"]))
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"steps must be >= 1, got {steps}")

@@ -38,7 +38,7 @@ _BOP = replace(
     optim=OptimConfig(
         name="bop",
         options={"lr": 1e-4, "threshold": 1e-8},
-        schedules={"lr": Schedule(kind="staircase", end=1e-4, stairs=4)},
+        schedules={"lr": Schedule(kind="staircase", end=0.1, every=100)},
     ),
     real=OptimConfig(name="adam", options={"lr": 1e-2}),
 )

@@ -1,7 +1,6 @@
 """From a recipe to the one optimizer of a model and its schedules."""
 
 import inspect
-import math
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
@@ -11,10 +10,24 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from signbit.optim import BAMSProd, Bop, Bop2ndOrder, Hybrid, HyperparameterScheduler, Latent
+from signbit.optim import (
+    BAMSProd,
+    Bop,
+    Bop2ndOrder,
+    Constant,
+    Cosine,
+    Exponential,
+    Hybrid,
+    HyperparameterScheduler,
+    Latent,
+    Linear,
+    Polynomial,
+    Staircase,
+    WarmUp,
+)
 from signbit.training.recipe import OptimConfig, Recipe, Schedule
 
-__all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "schedule_value"]
+__all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "make_schedule"]
 
 REAL: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -49,8 +62,8 @@ def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -
         if option not in accepted:
             raise ValueError(f"{key}.options: {config.name}: {_unknown('option', option, accepted)}")
     for option in config.schedules:
-        if not isinstance(options.get(option), float | int):
-            numbers = [name for name, value in options.items() if isinstance(value, float | int)]
+        numbers = [name for name, value in options.items() if type(value) in (float, int)]
+        if option not in numbers:
             raise ValueError(f"{key}.schedules: {option!r} is not a number among the options {', '.join(numbers)}")
     if clip is None:
         return partial(_build, key, kind, options)
@@ -70,33 +83,63 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
 
 
 def build_schedulers(recipe: Recipe, optimizer: Hybrid, steps: int) -> list[HyperparameterScheduler]:
-    """Schedules of both members of `optimizer` over a run of `steps` updates, moved once per update."""
+    """Schedules of both members of `optimizer` over a run of `steps` updates, moved once per update.
+
+    Raises:
+        ValueError: a schedule whose parameters the model does not have, or a warm-up as long as the run.
+    """
     schedulers = []
-    for member, config in (("binary", recipe.optim), ("real", recipe.real)):
+    for member, key, config in (("binary", "optim", recipe.optim), ("real", "real", recipe.real)):
         moves = {
-            option: partial(schedule_value, schedule, float(config.options[option]), steps=steps)
+            option: make_schedule(
+                schedule, float(config.options[option]), steps=steps, epochs=recipe.epochs, key=f"{key}.{option}"
+            )
             for option, schedule in config.schedules.items()
         }
-        if moves and member in optimizer.members:
+        if moves and member not in optimizer.members:
+            raise ValueError(f"{key}.schedules reach nothing: the model has no {member} parameters; leave them out")
+        if moves:
             schedulers.append(HyperparameterScheduler(optimizer, moves, groups=optimizer.group_indices(member)))
     return schedulers
 
 
-def schedule_value(schedule: Schedule, start: float, index: int, *, steps: int) -> float:
-    """The value s at update `index`, 0..steps, with p = index/steps and e = `schedule.end`.
+def make_schedule(
+    schedule: Schedule, start: float, *, steps: int, epochs: int, key: str = "schedule"
+) -> Callable[[int], float]:
+    """A recipe's schedule as a function of the update's index, which gives `start` at 0 (after a warm-up, if any).
 
-    linear: s = start·(1 + (e − 1)·p); cosine: start·(e + (1 − e)·(1 + cos πp)/2); exponential: start·e^p;
-    staircase: start·e^(j/stairs) after j = ⌊p·(stairs + 1)⌋ jumps.
+    Args:
+        schedule: how the value moves.
+        start: the value before it does.
+        steps: updates of the run.
+        epochs: of the run.
+        key: what to call it in errors.
     """
-    p, end = min(index / steps, 1.0), schedule.end
+    warmup = round(schedule.warmup * steps / epochs)
+    if warmup >= steps:
+        raise ValueError(f"{key}: a warmup of {schedule.warmup:g} epochs leaves nothing of {epochs}; make it shorter")
+    try:
+        moving = _without_warmup(schedule, start, steps - warmup, steps / epochs)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+    return moving if warmup == 0 else WarmUp(warmup, moving)
+
+
+def _without_warmup(schedule: Schedule, start: float, steps: int, epoch: float) -> Callable[[int], float]:
+    end = start * schedule.end
     match schedule.kind:
         case "constant":
-            return start
+            return Constant(start)
         case "linear":
-            return start * (1 + (end - 1) * p)
+            return Linear(start, end, steps)
+        case "polynomial":
+            return Polynomial(start, end, steps, schedule.power)
         case "cosine":
-            return start * (end + (1 - end) * (1 + math.cos(math.pi * p)) / 2)
+            return Cosine(start, end, steps)
         case "exponential":
-            return start * math.pow(end, p)
+            return Exponential(start, end, steps)
         case "staircase":
-            return start * math.pow(end, min(int(p * (schedule.stairs + 1)), schedule.stairs) / schedule.stairs)
+            if schedule.every is not None:
+                return Staircase(start, schedule.end, max(1.0, schedule.every * epoch))
+            stairs = schedule.stairs
+            return Staircase(start, schedule.end ** (1 / stairs), max(1.0, steps / (stairs + 1)), stairs)

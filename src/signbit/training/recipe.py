@@ -51,25 +51,37 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How a hyper-parameter moves from its value to `end` times its value over a run, step by step.
+    """How a hyper-parameter moves from its value, which the first update uses, over a run, update by update.
 
     Attributes:
-        kind: "constant" stays; "linear", "cosine" and "exponential" move over all steps; "staircase" makes `stairs`
-            equal jumps of one factor.
-        end: factor reached after the last step; above 1 for a value that rises; > 0 for exponential and staircase.
-        stairs: number of jumps of a staircase.
+        kind: "constant" stays; "linear", "polynomial", "cosine" and "exponential" move until the last update;
+            "staircase" jumps.
+        end: factor reached at the end; above 1 for a value that rises; > 0 for exponential and staircase.
+        power: of a polynomial: what is left of the way falls as (1 − progress)^power; > 0.
+        every: epochs between the jumps of a staircase, each by the factor `end`; null makes `stairs` jumps instead.
+        stairs: jumps of a staircase without `every`: equally far apart, equally large, `end` together.
+        warmup: epochs at the beginning in which the value rises from 0 in a straight line, before all else.
     """
 
-    kind: Literal["constant", "linear", "cosine", "exponential", "staircase"] = "linear"
+    kind: Literal["constant", "linear", "polynomial", "cosine", "exponential", "staircase"] = "linear"
     end: float = 0.0
+    power: float = 1.0
+    every: float | None = None
     stairs: int = 1
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         least = "> 0" if self.kind in ("exponential", "staircase") else ">= 0"
         if self.end < 0 or (self.end == 0 and least == "> 0"):
             raise ValueError(f"end of {self.kind} schedules must be {least}, got {self.end}")
+        if not self.power > 0:
+            raise ValueError(f"power must be > 0, got {self.power}")
+        if self.every is not None and not self.every > 0:
+            raise ValueError(f"every must be > 0 epochs or null, got {self.every}")
         if self.stairs < 1:
             raise ValueError(f"stairs must be >= 1, got {self.stairs}")
+        if not self.warmup >= 0:
+            raise ValueError(f"warmup must be >= 0 epochs, got {self.warmup}")
 
 
 @dataclass(frozen=True, kw_only=True)
