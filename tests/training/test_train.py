@@ -46,7 +46,10 @@ def test_a_run_is_a_directory(trained: Result, recipe: Recipe) -> None:
     assert lines[-1] == trained.metrics
     assert 0 < lines[1]["flip_ratio"] < lines[0]["flip_ratio"] < 0.5
     assert -9 <= lines[1]["pi"] < lines[0]["pi"] < 0
-    assert lines[0]["flip_ratio_by_layer"].keys() == {"stage0.conv.weight", "stage1.conv.weight", "hidden.fc.weight"}
+    layers = {"stage0.conv.weight", "stage1.conv.weight", "hidden.fc.weight"}
+    for key in ("flip_ratio", "dead_zone", "c2i"):
+        assert lines[0][f"{key}_by_layer"].keys() == layers
+    assert all(0.4 < line["c2i"] < 0.7 and 0 < line["dead_zone"] < 0.5 for line in lines)
     assert lines[0]["hyperparameters"] == pytest.approx({"binary.lr": 5e-4, "real.lr": 5e-3})
 
 

@@ -1,5 +1,7 @@
 """What happens inside a binary network while it trains."""
 
-from signbit.analysis.monitor import FlipRates, Monitor
+from signbit.analysis.initial import InitialSigns
+from signbit.analysis.monitor import Monitor, Movement
+from signbit.analysis.shares import Shares
 
-__all__ = ["FlipRates", "Monitor"]
+__all__ = ["InitialSigns", "Monitor", "Movement", "Shares"]

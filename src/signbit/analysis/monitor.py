@@ -1,87 +1,130 @@
-"""How the binary weights move during training: the share that flips in a step, per layer and in all."""
+"""How the binary weights move during training, per layer and in all."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from signbit.optim import FlipCounter
+from signbit.analysis.initial import InitialSigns
+from signbit.analysis.shares import Shares
+from signbit.optim import FlipCounter, Hybrid, LatentFree
 from signbit.params import named_binary_parameters
 
-__all__ = ["FlipRates", "Monitor"]
+__all__ = ["Monitor", "Movement"]
 
 FLOOR = math.exp(-9)
 
 
-@dataclass(frozen=True)
-class FlipRates:
-    """Mean share of weights that flip in one step (the FF ratio of 2106.11309).
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """What the binary weights did since the last reading.
 
     Attributes:
-        total: over all binary weights.
-        layers: by the name of the weight.
+        flips: mean share that flips in one step (the FF ratio of 2106.11309).
+        dead_zone: mean share that the threshold kept from flipping, 0 < w·r ≤ τ; None for optimizers of latent weights,
+            which have no threshold.
+        initial: share whose sign is the one that the weight had when the monitor began (the C2I ratio of 2106.11309).
     """
 
-    total: float
-    layers: dict[str, float]
+    flips: Shares
+    dead_zone: Shares | None
+    initial: Shares
 
     @property
     def pi(self) -> float:
-        """π = ln(total + e⁻⁹) (1906.02107, eq. 7): at least −9, and saying little below −8."""
-        return math.log(self.total + FLOOR)
+        """π = ln(flips + e⁻⁹) (1906.02107, eq. 7): at least −9, and saying little below −8."""
+        return math.log(self.flips.total + FLOOR)
 
 
 @final
 class Monitor:
-    """Averages the flips of an optimizer's steps.
+    """Averages what an optimizer's steps do to the binary weights.
 
-    Watching costs two comparisons of every binary weight; every tenth step keeps that near 1 % of a training step.
+    A watched step costs a few comparisons of every binary weight; every tenth step keeps that far below 5 % of training
+    (benchmarks/monitor_step.py).
 
     Args:
-        model: whose binary weights are watched.
+        model: whose binary weights are watched; the signs that they have now are the initial ones.
         optimizer: whose steps are watched; it need not be latent-free.
         every: watch one step in so many, beginning with the first.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, *, every: int = 10) -> None:
-        weights = dict(named_binary_parameters(model))
-        self._sizes = {name: weight.numel() for name, weight in weights.items()}
+        self._weights = dict(named_binary_parameters(model))
+        self._names: dict[Tensor, str] = {weight: name for name, weight in self._weights.items()}
+        self._sizes = {name: weight.numel() for name, weight in self._weights.items()}
+        self._members = _latent_free(optimizer)
+        self._initial = InitialSigns(self._weights)
         self._every = every
-        self._counter = FlipCounter(optimizer, weights.items(), every=every)
-        self._handle = optimizer.register_step_post_hook(self._add)
-        self._reset()
-
-    def _reset(self) -> None:
         self._watched = 0
-        self._sums: dict[str, Tensor] = {}
+        self._flips: dict[str, Tensor] = {}
+        self._refused: dict[str, Tensor] = {}
+        self._counter = FlipCounter(optimizer, self._weights.items(), every=every)
+        self._handle = optimizer.register_step_post_hook(self._add)
 
-    def _add(self, *_: Any) -> None:
-        if (self._counter.steps - 1) % self._every == 0:
-            self._watched += 1
-            for name, count in self._counter.counts.items():
-                self._sums[name] = self._sums[name] + count if name in self._sums else count
-
-    def read(self) -> FlipRates | None:
+    def read(self) -> Movement | None:
         """Averages over the steps watched since the last call; None if there were none."""
         if not self._watched:
             return None
-        flips = {name: int(count) / self._watched for name, count in self._sums.items()}
-        rates = {name: flips[name] / size for name, size in self._sizes.items()}
-        self._reset()
-        return FlipRates(sum(flips.values()) / sum(self._sizes.values()), rates)
+        movement = Movement(
+            flips=self._mean(self._flips),
+            dead_zone=self._mean(self._refused) if self._refused else None,
+            initial=self._initial.kept(),
+        )
+        self._clear()
+        return movement
+
+    def restart(self) -> None:
+        """Forgets what was seen since the last reading and watches the next step; the initial signs stay."""
+        self._clear()
+        self._counter.steps = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen since the last `read`, for a monitor that goes on after an interruption."""
-        return {"watched": self._watched, "steps": self._counter.steps, "sums": dict(self._sums)}
+        """The initial signs and what was seen since the last reading, for a run that goes on after an interruption."""
+        return {
+            "steps": self._counter.steps,
+            "watched": self._watched,
+            "flips": dict(self._flips),
+            "refused": dict(self._refused),
+            "initial": self._initial.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what another monitor of the same weights has seen."""
-        self._watched, self._counter.steps = state_dict["watched"], state_dict["steps"]
-        self._sums = dict(state_dict["sums"])
+        self._counter.steps, self._watched = state_dict["steps"], state_dict["watched"]
+        self._flips, self._refused = dict(state_dict["flips"]), dict(state_dict["refused"])
+        self._initial.load_state_dict(state_dict["initial"])
 
     def remove(self) -> None:
         """Stops watching."""
         self._handle.remove()
         self._counter.remove()
+
+    def _clear(self) -> None:
+        self._watched = 0
+        self._flips, self._refused = {}, {}
+
+    def _add(self, *_: Any) -> None:
+        if (self._counter.steps - 1) % self._every == 0:
+            self._watched += 1
+            _sum_up(self._flips, self._counter.counts)
+            for member in self._members:
+                refused = member.dead_zone().items()
+                _sum_up(self._refused, {self._names[weight]: count for weight, count in refused})
+
+    def _mean(self, sums: Mapping[str, Tensor]) -> Shares:
+        return Shares.of({name: int(count) / self._watched for name, count in sums.items()}, self._sizes)
+
+
+def _sum_up(sums: dict[str, Tensor], counts: Mapping[str, Tensor]) -> None:
+    # As tensors: reading a count here would wait for the device.
+    for name, count in counts.items():
+        sums[name] = sums[name] + count if name in sums else count
+
+
+def _latent_free(optimizer: Optimizer) -> tuple[LatentFree, ...]:
+    members = optimizer.members.values() if isinstance(optimizer, Hybrid) else (optimizer,)
+    return tuple(member for member in members if isinstance(member, LatentFree))

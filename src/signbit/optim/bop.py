@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, use_foreach
+from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, count_refused, use_foreach
 from signbit.optim.strict import blocks
 
-__all__ = ["Bop", "bop_update", "bop_update_foreach"]
+__all__ = ["Bop", "bop_refused", "bop_update", "bop_update_foreach"]
 
 
 def bop_update(weight: Tensor, gradient: Tensor, momentum: Tensor, *, gamma: float, threshold: float) -> None:
@@ -38,6 +38,17 @@ def bop_update_foreach(
     excess = torch._foreach_mul(momenta, weights)
     torch._foreach_sub_(excess, threshold)
     flip_where_positive(weights, excess)
+
+
+def bop_refused(weight: Tensor, momentum: Tensor, *, threshold: float) -> Tensor:
+    """Number of weights in Bop's dead zone after a step, 0 < m·w ≤ τ, as an int64 scalar.
+
+    Args:
+        weight: w, every value −1 or +1.
+        momentum: m, in w's shape.
+        threshold: τ ≥ 0.
+    """
+    return count_refused(momentum * weight, threshold)
 
 
 def flip_where_positive(weights: Tensors, excess: Tensors) -> None:
@@ -83,3 +94,9 @@ class Bop(LatentFree):
         for tensors in zip(weights, gradients, momenta, strict=True):
             for block in blocks(*tensors):
                 bop_update(*block, gamma=gamma, threshold=threshold)
+
+    @override
+    def _refused(self, group: Mapping[str, Any], weight: Tensor) -> Tensor:
+        threshold, momentum = float(group["threshold"]), self.state[weight]["momentum"]
+        counts = [bop_refused(*block, threshold=threshold) for block in blocks(weight, momentum)]
+        return torch.stack(counts).sum()

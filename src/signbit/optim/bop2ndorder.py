@@ -9,10 +9,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.optim.bop import flip_where_positive
-from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, use_foreach
+from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, count_refused, use_foreach
 from signbit.optim.strict import blocks
 
-__all__ = ["Bop2ndOrder", "Correction", "bop2ndorder_update", "bop2ndorder_update_foreach"]
+__all__ = ["Bop2ndOrder", "Correction", "bop2ndorder_refused", "bop2ndorder_update", "bop2ndorder_update_foreach"]
 
 Correction = Literal["none", "adam", "reference"]
 
@@ -80,6 +80,21 @@ def bop2ndorder_update_foreach(
     excess = torch._foreach_mul(momenta, weights)
     torch._foreach_sub_(excess, bounds)
     flip_where_positive(weights, excess)
+
+
+def bop2ndorder_refused(
+    weight: Tensor, momentum: Tensor, second_moment: Tensor, *, threshold: float, eps: float
+) -> Tensor:
+    """Number of weights in the dead zone of Bop2ndOrder after a step, 0 < m·w ≤ τ(√v + ε), as an int64 scalar.
+
+    Args:
+        weight: w, every value −1 or +1.
+        momentum: m, in w's shape.
+        second_moment: v ≥ 0, in w's shape.
+        threshold: τ ≥ 0.
+        eps: ε ≥ 0, outside the root.
+    """
+    return count_refused(momentum * weight, second_moment.sqrt().add_(eps).mul_(threshold))
 
 
 def corrected(threshold: float, eps: float, first: float, second: float) -> tuple[float, float]:
@@ -175,6 +190,14 @@ class Bop2ndOrder(LatentFree):
         for *tensors, (limit, offset) in zip(weights, gradients, momenta, second_moments, limits, strict=True):
             for block in blocks(*tensors):
                 bop2ndorder_update(*block, gamma=gamma, sigma=sigma, threshold=limit, eps=offset)
+
+    @override
+    def _refused(self, group: Mapping[str, Any], weight: Tensor) -> Tensor:
+        state = self.state[weight]
+        limit, offset = self._limits(group, state)
+        tensors = (weight, state["momentum"], state["second_moment"])
+        counts = [bop2ndorder_refused(*block, threshold=limit, eps=offset) for block in blocks(*tensors)]
+        return torch.stack(counts).sum()
 
     def _limits(self, group: Mapping[str, Any], state: Mapping[str, float]) -> tuple[float, float]:
         """Threshold and ε of one weight tensor, by the group's correction."""

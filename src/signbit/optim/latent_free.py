@@ -1,15 +1,17 @@
 """What optimizers without latent weights have in common: their weights are ±1 and a step flips some of them."""
 
 import math
-from abc import ABC
-from typing import final
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, final
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
 from signbit.optim.strict import StrictOptimizer
 
-__all__ = ["LatentFree", "Tensors", "check_rate", "check_threshold", "use_foreach"]
+__all__ = ["LatentFree", "Tensors", "check_rate", "check_threshold", "count_refused", "use_foreach"]
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -28,6 +30,34 @@ class LatentFree(StrictOptimizer, ABC):
                 f"{name}: {type(self).__name__} needs weights of -1 and +1 and found others; "
                 "Hybrid(model, binary=...) sets them, or copy signbit.quantizers.sign(weight) into the weight"
             )
+
+    @final
+    @torch.no_grad()
+    def dead_zone(self) -> dict[Tensor, Tensor]:
+        """Counts, for each weight tensor with statistics, the values that the threshold alone kept from flipping.
+
+        Ask after a step, before a scheduler moves the threshold. Counts are int64 scalars on the weight's device.
+        """
+        return {
+            weight: self._refused(group, weight)
+            for group in self.param_groups
+            for weight in group["params"]
+            if self.state.get(weight)
+        }
+
+    @abstractmethod
+    def _refused(self, group: Mapping[str, Any], weight: Tensor) -> Tensor:
+        """Number of a tensor's values in the dead zone 0 < w·r ≤ τ, as an int64 scalar."""
+
+
+def count_refused(pull: Tensor, bound: Tensor | float) -> Tensor:
+    """Number of values with 0 < pull ≤ bound, an int64 scalar.
+
+    Args:
+        pull: m·w, of any shape. A step turns the sign of what it flips, so that after it only those it refused remain.
+        bound: ≥ 0, a number or in the shape of `pull`.
+    """
+    return torch.count_nonzero(pull > 0) - torch.count_nonzero(pull > bound)
 
 
 def use_foreach(choice: bool | None, weights: list[Tensor]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, final
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from signbit.analysis import Monitor
+from signbit.analysis import Monitor, Movement
 from signbit.training.module import Classification, TrainingError
 
 __all__ = ["Metrics"]
@@ -17,7 +17,7 @@ __all__ = ["Metrics"]
 
 @final
 class Metrics(Callback):
-    """Appends one JSON line per epoch: losses, accuracies, flips, hyper-parameters, seconds.
+    """Appends one JSON line per epoch: losses, accuracies, how weights move, hyper-parameters, seconds.
 
     Args:
         path: the file.
@@ -30,19 +30,21 @@ class Metrics(Callback):
         self.started = 0.0
         self.seconds = 0.0
         self.monitor: Monitor | None = None
-        self.seen: dict[str, Any] | None = None
+        self.saved: dict[str, Any] | None = None
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = time.perf_counter() - self.seconds
-        self._watch(pl_module)
-        if self.monitor is not None and self.seen is not None:
-            self.monitor.load_state_dict(self.seen)
+        assert isinstance(pl_module, Classification)
+        self.monitor = Monitor(pl_module.model, pl_module.hybrid)
+        if self.saved is not None:
+            self.monitor.load_state_dict(self.saved)
 
     @override
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Anew each epoch, so that a resumed run watches the same steps; not called where a run goes on inside an epoch.
-        self._watch(pl_module)
+        # Each epoch, so that a resumed run watches the same steps; not called where a run goes on inside an epoch.
+        assert self.monitor is not None
+        self.monitor.restart()
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -51,10 +53,9 @@ class Metrics(Callback):
         line: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         line["seconds"] = round(self.seconds, 3)
         line |= dict(sorted(pl_module.figures().items()))
-        flips = None if self.monitor is None else self.monitor.read()
-        if flips is not None:
-            line |= {"flip_ratio": flips.total, "pi": flips.pi, "flip_ratio_by_layer": flips.layers}
-        self._stop_watching()
+        movement = None if self.monitor is None else self.monitor.read()
+        if movement is not None:
+            line |= _figures(movement)
         line["hyperparameters"] = _hyperparameters(pl_module)
         try:
             with self.path.open("a", encoding="utf-8") as file:
@@ -75,11 +76,6 @@ class Metrics(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._stop_watching()
 
-    def _watch(self, module: LightningModule) -> None:
-        assert isinstance(module, Classification)
-        self._stop_watching()
-        self.monitor = Monitor(module.model, module.hybrid)
-
     def _stop_watching(self) -> None:
         if self.monitor is not None:
             self.monitor.remove()
@@ -91,11 +87,23 @@ class Metrics(Callback):
     @override
     def state_dict(self) -> dict[str, Any]:
         self._tick()
-        return {"seconds": self.seconds, "seen": None if self.monitor is None else self.monitor.state_dict()}
+        return {"seconds": self.seconds, "monitor": None if self.monitor is None else self.monitor.state_dict()}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds, self.seen = state_dict["seconds"], state_dict["seen"]
+        if "monitor" not in state_dict:
+            run = self.path.parent
+            raise TrainingError(f"{run} was begun by an earlier signbit, which kept no initial signs; train it anew")
+        self.seconds, self.saved = state_dict["seconds"], state_dict["monitor"]
+
+
+def _figures(movement: Movement) -> dict[str, Any]:
+    """What goes into a line; docs/analysis.md says how to read it."""
+    found: dict[str, Any] = {"pi": movement.pi}
+    for key, shares in (("flip_ratio", movement.flips), ("dead_zone", movement.dead_zone), ("c2i", movement.initial)):
+        if shares is not None:
+            found |= {key: shares.total, f"{key}_by_layer": shares.layers}
+    return found
 
 
 def _hyperparameters(module: Classification) -> Mapping[str, float]:
