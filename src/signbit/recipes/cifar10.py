@@ -51,9 +51,9 @@ _SMALL = Recipe(
     name="binarynet-small-cifar10",
     data=DataConfig(name="cifar10", reserve="last:10000", augmentation=Augmentation(crop_padding=4, flip=True)),
     model=ModelConfig(name="binarynet", options={"widths": [32, 64, 128], "hidden": [256, 256]}),
-    optim=bop2ndorder(lr=1e-3, sigma=1e-3, threshold=1e-2),
+    optim=bop2ndorder(lr=1e-2, sigma=1e-3, threshold=3e-2),
     real=REAL_ADAM,
-    epochs=12,
+    epochs=10,
     batch_size=100,
     mode="fast",
     threads=1,
@@ -61,7 +61,7 @@ _SMALL = Recipe(
 
 _RESNET20 = replace(_SMALL, name="resnet20-cifar10", model=ModelConfig(name="resnet20_cifar"), epochs=8)
 
-BINARYNET_SMALL = (_SMALL, replace(_SMALL, optim=bop(lr=1e-3, threshold=1e-7)), replace(_SMALL, optim=adam(lr=1e-2)))
+BINARYNET_SMALL = (_SMALL, replace(_SMALL, optim=bop(lr=1e-2, threshold=1e-6)), replace(_SMALL, optim=adam(lr=3e-3)))
 """BinaryNet with a quarter of its channels: Bop2ndOrder, Bop and latent Adam."""
 
 RESNET20 = (
