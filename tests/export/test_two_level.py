@@ -1,4 +1,4 @@
-"""Weights of two levels: torch = packed reference = native engine, as real numbers and as tables of thresholds."""
+"""Weights of two levels: torch = packed reference = native engine, as real numbers and as signs of real sums."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,8 @@ from torch import nn
 from export.compare import EVEN, IMAGE, assert_close, assert_equal, ops, pixels, scramble
 from signbit import nn as binary
 from signbit import runtime
-from signbit.export import ExportError, fold, to_graph, verify
+from signbit.export import ExportError, fold_levels, to_graph, verify
 from signbit.packed import load, reference, save
-from signbit.packed.container import dumps
 from signbit.packed.report import inspect
 from signbit.quantizers import TwoLevel, sign
 
@@ -21,6 +20,7 @@ QUANTIZERS = [
     "twolevel(density=0.05, granularity=filter)",
     "twolevel(values=learned, density=0.2, granularity=filter)",
     "twolevel(values=zero_one, density=0.2)",
+    "twolevel(values=zero, density=0.1)",
 ]
 
 
@@ -56,33 +56,71 @@ def test_real_output_is_torch_and_the_engine(options, quantizer, pad_value):
 @pytest.mark.parametrize("pad_value", [-1, 0, 1])
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("options", [{}, {"stride": 2, "groups": 2, "bias": True}])
-def test_batch_norm_and_sign_become_a_table_over_the_window_sum(options, quantizer, pad_value):
+def test_batch_norm_and_sign_become_one_number_per_filter(options, quantizer, pad_value):
     conv = binary.BinaryConv2d(4, 16, 3, padding=1, pad_value=pad_value, weight_quantizer=quantizer, **options)
     layers = [binary.BinaryConv2d(3, 4, 1), conv, nn.BatchNorm2d(16), nn.Hardtanh(), binary.BinaryConv2d(16, 32, 1)]
     model = learned(scramble(nn.Sequential(*layers)))
     graph = assert_runs(assert_equal(model))
-    assert ops(graph) == ["Threshold", "BinaryConv", "Threshold", "WindowSum", "BinaryConv", "Threshold", "BinaryConv"]
-    table = graph.node("4.sign")
-    depth = 36 // options.get("groups", 1)
-    assert table.threshold.shape == (16, 2 * depth + 1 if pad_value == 0 else depth + 1)
-    assert table.table_step == (1 if pad_value == 0 else 2)
+    assert ops(graph) == ["Threshold", "BinaryConv", "Threshold", "WindowSum", "BinaryConv", "Sign", "BinaryConv"]
+    sign_node = graph.node("4.sign")
+    assert sign_node.shift.shape == (16,)
+    turned = graph.node("1").levels - torch.stack(conv.output_levels(), 1).detach().numpy()
+    assert np.any(turned)
+    assert not np.any(turned[(model[2].weight >= 0).numpy()])
 
 
-@pytest.mark.parametrize("quantizer", ["twolevel(density=0.25)", "twolevel(values=learned, granularity=filter)"])
-def test_the_table_is_torch_on_every_pair_of_sums(quantizer):
-    """Every input of 9 bits, so every attainable pair (d, S)."""
+def every_pair(graph, layer):
+    """The packed bits (512, C) of a layer on 9 bits, for every input there is, so for every attainable pair (d, S)."""
+    x = torch.tensor([[1.0 - 2 * (number >> bit & 1) for bit in range(9)] for number in range(512)])
+    sums = x.sum(1, keepdim=True).numpy().astype(np.int32)
+    real = reference.compute(graph.node(layer), x.numpy().astype(np.int8), sums).astype(np.float32)
+    return x, reference.compute(graph.node(graph.output), real)
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [*QUANTIZERS, "twolevel(values=learned, granularity=filter)"],
+)
+def test_the_sign_is_torch_on_every_pair_of_sums(quantizer):
+    quantizer = quantizer.replace("0.05", "0.2")
     layer, norm = binary.BinaryLinear(9, 16, weight_quantizer=quantizer), nn.BatchNorm1d(16)
     model = learned(scramble(nn.Sequential(nn.Flatten(), binary.Sign(), layer, norm, binary.Sign())))
     norm.running_mean.data.mul_(0.2)
     graph = to_graph(model, image=type(IMAGE)(height=3, width=3, mode="L"))
-    table = next(node for node in graph.nodes if node.name == graph.output)
-    x = torch.tensor([[1.0 - 2 * (number >> bit & 1) for bit in range(9)] for number in range(512)])
-    code = sign(layer.weight_quantizer(layer.weight))
-    sums = (x @ code.T).detach().numpy().astype(np.int32), x.sum(1, keepdim=True).numpy().astype(np.int32)
+    x, found = every_pair(graph, "2")
     with torch.no_grad():
         expected = model[2:](x).numpy()
-    np.testing.assert_array_equal(reference.compute(table, *sums), expected)
+    np.testing.assert_array_equal(found, expected)
     assert {-1, 1} == set(expected[:, 1:].ravel().tolist())
+
+
+@pytest.mark.parametrize("limit", [2**26, 2**12])
+def test_the_cut_is_where_torch_turns_whatever_the_size(limit, monkeypatch):
+    """With far more pairs than are tried: sums around every cut, at depths whose roundings do not vanish."""
+    monkeypatch.setattr(fold_levels, "MAX_TRIALS", limit)
+    layer, norm = binary.BinaryLinear(1000, 8, weight_quantizer="twolevel(density=0.05)"), nn.BatchNorm1d(8)
+    model = scramble(nn.Sequential(nn.Flatten(), binary.Sign(), layer, norm, binary.Sign()))
+    graph = to_graph(model, image=type(IMAGE)(height=25, width=40, mode="L"))
+    low, high = graph.node("2").levels[:, 0].copy(), graph.node("2").levels[:, 1].copy()
+    half, middle = (high - low) / np.float32(2), (high + low) / np.float32(2)
+    d, s = (np.ravel(part).astype(np.float32) for part in np.meshgrid(np.arange(-400, 402, 2), np.arange(-400, 402, 2)))
+    ones = (~layer.weight_bits()).sum(1).max().item()
+    d, s = d[np.abs(d + s) <= 2 * ones], s[np.abs(d + s) <= 2 * ones]
+    shift = graph.node(graph.output).shift
+    found = np.where((half * d[:, None] + middle * s[:, None]) + shift < 0, -1, 1)
+    with torch.no_grad():
+        expected = model[3:](layer.rescale(torch.from_numpy(d)[:, None].repeat(1, 8), torch.from_numpy(s)[:, None]))
+    np.testing.assert_array_equal(found, expected.numpy())
+
+
+def test_a_sign_that_turns_twice_is_computed_as_torch_does():
+    conv = binary.BinaryConv2d(4, 8, 3, weight_quantizer="twolevel(density=0.1)")
+    layers = [binary.BinaryConv2d(3, 4, 1), conv, nn.PReLU(8), binary.RSign(8), binary.BinaryConv2d(8, 5, 1)]
+    model = scramble(nn.Sequential(*layers))
+    model[2].weight.data.fill_(-1)
+    model[3].shift.data.fill_(-2)
+    graph = assert_runs(assert_equal(model))
+    assert ops(graph)[4:7] == ["BinaryConv", "PReLU", "Sign"]
 
 
 @pytest.mark.parametrize("quantizer", ["twolevel(density=0.05)", "twolevel(values=learned, granularity=filter)"])
@@ -91,7 +129,7 @@ def test_linear(quantizer):
     last = binary.BinaryLinear(24, 5, weight_quantizer="twolevel")
     model = learned(scramble(nn.Sequential(nn.Flatten(), hidden, nn.BatchNorm1d(24), last)))
     graph = assert_runs(assert_equal(model))
-    assert ops(graph)[2:] == ["WindowSum", "BinaryLinear", "Threshold", "WindowSum", "BinaryLinear"]
+    assert ops(graph)[2:] == ["WindowSum", "BinaryLinear", "Sign", "WindowSum", "BinaryLinear"]
 
 
 def test_signs_with_a_budget_are_plain_one_bit_weights():
@@ -113,18 +151,15 @@ def two_layers(filters, pool=()):
     return scramble(nn.Sequential(*layers, nn.BatchNorm2d(filters), nn.Flatten(), binary.BinaryLinear(filters * 56, 5)))
 
 
-def test_a_large_table_stays_real(monkeypatch):
-    graph = assert_equal(two_layers(16))
-    assert ops(graph).count("Sign") == 0
-    small = graph.node("5.sign").threshold.nbytes
-    assert small == 4 * 16 * 145 <= fold.MAX_TABLE
-    monkeypatch.setattr(fold, "MAX_TABLE", small - 1)
-    real = assert_runs(assert_close(two_layers(16)))
-    assert ops(real).count("Sign") == 1
-    assert len(dumps(real)) < len(dumps(graph)) - small // 2
+def test_the_cuts_take_four_bytes_a_filter():
+    graph = assert_runs(assert_equal(two_layers(16)))
+    assert [node.shift.nbytes for node in graph.nodes if type(node).__name__ == "Sign"] == [64, 64]
+    assert [node.levels.nbytes for node in graph.nodes if getattr(node, "levels", None) is not None] == [128, 128]
+    assert ops(graph).count("Affine") == 0
 
 
-def test_pools_follow_the_table_or_make_it_real():
+@pytest.mark.parametrize("rising", [True, False])
+def test_pools_before_and_behind_the_batch_norm(rising):
     class Pooled(nn.Module):
         def __init__(self, *between):
             super().__init__()
@@ -134,10 +169,24 @@ def test_pools_follow_the_table_or_make_it_real():
         def forward(self, x):
             return self.last(self.between(self.conv(x)))
 
-    late = assert_runs(assert_equal(scramble(Pooled(nn.BatchNorm2d(16), nn.MaxPool2d(2)))))
-    assert ops(late)[3:6] == ["Threshold", "Pool", "BinaryConv"]
-    early = assert_runs(assert_close(scramble(Pooled(nn.MaxPool2d(2), nn.BatchNorm2d(16)))))
-    assert ops(early)[2:] == ["BinaryConv", "Pool", "Affine", "Sign", "BinaryConv"]
+    def made(*between):
+        model = scramble(Pooled(*between))
+        norm = next(part for part in between if isinstance(part, nn.BatchNorm2d))
+        if rising:
+            norm.weight.data.abs_()
+        return ops(assert_runs(assert_equal(model)))
+
+    assert made(nn.BatchNorm2d(16), nn.MaxPool2d(2))[2:] == ["BinaryConv", "Sign", "Pool", "BinaryConv"]
+    found = made(nn.MaxPool2d(2), nn.BatchNorm2d(16))[2:]
+    turned = ["Sign", "Pool"] if rising else ["Pool", "Affine", "Sign"]
+    assert found == ["BinaryConv", *turned, "BinaryConv"]
+
+
+def test_flattened_features_with_a_norm_of_their_own_stay_real():
+    conv = binary.BinaryConv2d(3, 4, 3, weight_quantizer="twolevel(density=0.1)")
+    layers = [conv, nn.Flatten(), nn.BatchNorm1d(4 * 56), binary.BinaryLinear(4 * 56, 5)]
+    graph = assert_runs(assert_close(scramble(nn.Sequential(*layers))))
+    assert ops(graph)[2:] == ["BinaryConv", "Flatten", "Affine", "Sign", "BinaryLinear"]
 
 
 def test_real_values_that_something_else_reads_are_computed_once():

@@ -78,6 +78,24 @@ def test_signs_with_a_budget_need_no_window_sum():
     assert (~layer.weight_bits()).sum() == 115
 
 
+@pytest.mark.parametrize("scale", ["mean", "none"])
+def test_ternary_is_the_product_with_its_three_levels(scale):
+    torch.manual_seed(0)
+    layer = BinaryConv2d(
+        8, 16, 3, padding=1, groups=2, bias=True, weight_quantizer=f"ternary(density=0.1,scale={scale})"
+    )
+    x = torch.randn(2, 8, 5, 5, requires_grad=True)
+    code, _, high = layer.weight_quantizer.encode(layer.weight)
+    weight = (code * high.view(-1, 1, 1, 1)).detach().requires_grad_()
+    padded = F.pad(sign(x), (1, 1, 1, 1), value=1)
+    torch.testing.assert_close(layer(x), F.conv2d(padded, weight, layer.bias, groups=2), rtol=1e-5, atol=1e-5)
+    assert torch.equal(layer.rescale(layer.dot(x)), layer(x))
+    layer(x).sum().backward()
+    F.conv2d(padded, weight, groups=2).sum().backward()
+    (expected,) = torch.autograd.grad(layer.weight_quantizer(layer.weight), layer.weight, weight.grad)
+    torch.testing.assert_close(layer.weight.grad, expected * high.view(-1, 1, 1, 1), rtol=1e-4, atol=1e-4)
+
+
 def test_gradients_are_those_of_the_levelled_weight():
     torch.manual_seed(0)
     weight_quantizer = TwoLevel(values="learned", granularity="filter", surrogate="identity")
@@ -110,6 +128,8 @@ def test_keys_copies_and_ownership():
 def test_refuses():
     with pytest.raises(ValueError, match="input_quantizer: two levels are of weights"):
         BinaryLinear(8, 4, input_quantizer="twolevel")
+    with pytest.raises(ValueError, match="input_quantizer: ternary levels are of weights"):
+        BinaryLinear(8, 4, input_quantizer="ternary")
     with pytest.raises(ValueError, match=r"density 0\.01 of the 32 weights of a layer is no weight"):
         BinaryLinear(8, 4, weight_quantizer="twolevel(density=0.01)")
     layer = BinaryLinear(8, 4, weight_quantizer="twolevel")
@@ -124,7 +144,8 @@ def test_compiles_once_whatever_the_budget():
     net = nn.Sequential(
         BinaryConv2d(3, 8, 3, padding=1, weight_quantizer="twolevel(density=0.1)"),
         nn.Flatten(),
-        BinaryLinear(200, 10, weight_quantizer="twolevel(values=learned, density=0.05)"),
+        BinaryLinear(200, 32, weight_quantizer="ternary(density=0.05)"),
+        BinaryLinear(32, 10, weight_quantizer="twolevel(values=learned, density=0.05)"),
     )
     x = torch.randn(2, 3, 5, 5)
     torch._dynamo.reset()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from signbit.quantizers import TwoLevel, at_most_split, create_quantizer, exact_split, free_split, schedule_quantizers
-from signbit.quantizers.two_level import density_at
+from signbit.quantizers.budget import density_at
 
 
 def weights(*shape, seed=0):
@@ -135,6 +135,17 @@ def test_threshold_without_budget():
     weight = torch.tensor([[-0.6, -0.0, 0.0, 0.4, 0.5, 0.6]])
     assert TwoLevel(values="signs")(weight).tolist() == [[-1, 1, 1, 1, 1, 1]]
     assert TwoLevel(values="zero_one")(weight).tolist() == [[-1, -1, -1, -1, 1, 1]]
+
+
+def test_above_one_half_the_roles_are_swapped_and_it_says_so():
+    weight = weights(10, 100)
+    with pytest.warns(UserWarning, match=r"density=0\.7 is above one half, so the roles are swapped: low is the rarer"):
+        made = quantizer(weight, density=0.7)
+    assert (made(weight) > 0).sum() == 700
+    mirrored = quantizer(-weight, density=0.3)
+    assert torch.equal(mirrored.bits(-weight), ~made.bits(weight))
+    for level, other in zip(made.levels(weight), reversed(mirrored.levels(-weight)), strict=True):
+        torch.testing.assert_close(level, -other)
 
 
 def test_copies_and_pickles():

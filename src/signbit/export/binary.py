@@ -1,5 +1,6 @@
 """Lowering one-bit layers and signs."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from signbit.export.steps import Levels, Scaling
 from signbit.export.weights import encode
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
-from signbit.packed.edges import Bits, describe, integer_range
+from signbit.packed.edges import Bits, Int, describe, integer_range
+from signbit.packed.weights import BinaryWeights
 from signbit.packed.window import Window
 
 Layer = binary.BinaryConv2d | binary.BinaryLinear
@@ -47,13 +49,15 @@ def _binary_conv(context: Context, path: str, module: binary.BinaryConv2d, x: Va
         if pad == -1 or (pad == 1 and max(window.padding) > 0):
             raise ExportError(f"{path}: a real weight packs with pad_value=0 only, got {pad}")
         return _rescaled(lower_conv(context, path, module.weight, None, x, window, module.groups), module, path)
-    bits = _bits(module, path)
+    planes = _planes(module, path)
     place = {"window": window, "groups": module.groups, "pad_value": pad}
-    fields = {**place, "filters": module.out_channels, "weight": encode(bits, taps=window.taps)}
+    fields = {**place, "filters": module.out_channels}
+    weights = [encode(bits, taps=window.taps) for bits in planes]
     if (levels := module.output_levels()) is not None:
-        return _two_levels(context, path, module, x, n.BinaryConv, levels, bits, fields, place)
-    name = context.builder.add(n.BinaryConv, path, x.source, **fields)
-    return _rescaled(_sums(context, name, x, step, every_second=pad != 0), module, path)
+        fields["weight"] = weights[0]
+        return _two_levels(context, path, module, x, n.BinaryConv, levels, planes[0], fields, place)
+    sums = _sums(context, path, n.BinaryConv, x, weights, fields, step, every_second=pad != 0)
+    return _rescaled(sums, module, path)
 
 
 @lowers(binary.BinaryLinear)
@@ -61,12 +65,14 @@ def _binary_linear(context: Context, path: str, module: binary.BinaryLinear, x: 
     x, step = _operand(context, path, module, x, zero_padded=True)
     if module.weight_quantizer is None:
         return _rescaled(lower_linear(context, path, module.weight, None, x), module, path)
-    bits = _bits(module, path)
-    fields = {"filters": module.out_features, "weight": encode(bits)}
+    planes = _planes(module, path)
+    fields: dict[str, Any] = {"filters": module.out_features}
+    weights = [encode(bits) for bits in planes]
     if (levels := module.output_levels()) is not None:
-        return _two_levels(context, path, module, x, n.BinaryLinear, levels, bits, fields, {})
-    name = context.builder.add(n.BinaryLinear, path, x.source, **fields)
-    return _rescaled(_sums(context, name, x, step, every_second=True), module, path)
+        fields["weight"] = weights[0]
+        return _two_levels(context, path, module, x, n.BinaryLinear, levels, planes[0], fields, {})
+    sums = _sums(context, path, n.BinaryLinear, x, weights, fields, step, every_second=True)
+    return _rescaled(sums, module, path)
 
 
 @lowers(binary.BinaryConv1d)
@@ -88,12 +94,46 @@ def _operand(context: Context, path: str, module: Layer, x: Value, *, zero_padde
     return builder.value(builder.emit(x)), 1.0
 
 
-def _sums(context: Context, name: str, x: Value, step: float, *, every_second: bool) -> Value:
-    """The layer's product as torch has it: integer sums times `step`."""
-    if every_second and isinstance(context.builder.edges[x.source], Bits):
-        low, high = integer_range(context.builder.edges[name])
-        context.builder.sums[name] = range(low, high + 1, 2)
-    value = context.builder.value(name)
+def _sums(
+    context: Context,
+    path: str,
+    op: type[n.Node],
+    x: Value,
+    weights: list[BinaryWeights],
+    fields: dict[str, Any],
+    step: float,
+    *,
+    every_second: bool,
+) -> Value:
+    """The layer's product as torch has it: integer sums times `step`, or half the sum of two such products.
+
+    Args:
+        context: of the export.
+        path: of the layer.
+        op: its kind of node.
+        x: what it multiplies by its weight.
+        weights: one plane of bits, or the two of a ternary weight.
+        fields: of the node, without its weight.
+        step: what the integers of x stand for.
+        every_second: whether sums of one plane over bits all have the parity of the depth.
+    """
+    builder = context.builder
+    if len(weights) == 1:
+        name = builder.add(op, path, x.source, **fields, weight=weights[0])
+        if every_second and isinstance(builder.edges[x.source], Bits):
+            low, high = integer_range(builder.edges[name])
+            builder.sums[name] = range(low, high + 1, 2)
+    else:
+        names = ("minus", "plus")
+        parts = [
+            builder.add(op, f"{path}.{part}", x.source, **fields, weight=weight)
+            for part, weight in zip(names, weights, strict=True)
+        ]
+        name, step = builder.add(n.Add, path, *parts), step / 2
+        if isinstance(builder.edges[name], Int):
+            low, high = integer_range(builder.edges[name])
+            builder.sums[name] = range(low, high + 1, 2)
+    value = builder.value(name)
     channels = value.shape[0]
     return value if step == 1 else value.then(Scaling.linear(name, np.full(channels, step), np.zeros(channels)))
 
@@ -105,7 +145,8 @@ def _rescaled(value: Value, module: Layer, path: str) -> Value:
         return value
     step = Scaling(
         path=f"{path}.rescale",
-        function=module.rescale,
+        # With the scale at hand, because to find it again for every stretch of sums would take longer than they do.
+        function=partial(module.rescale, levels=None if scale is None else (-scale, scale)),
         scale=vector(scale, channels, 1.0),
         offset=vector(module.bias, channels),
     )
@@ -159,11 +200,16 @@ def _two_levels(
     return value if module.bias is None else value.then(Scaling.shift(f"{path}.bias", module.bias))
 
 
-def _bits(module: Layer, path: str) -> Array:
-    """Bits (filters, depth) of the weight, checked to be ±1."""
+def _planes(module: Layer, path: str) -> list[Array]:
+    """Bits (filters, depth) of the weight: one plane for a code of ±1, two for a ternary one.
+
+    A ternary t is (u + v)/2 with u = -1 where t is -1, and v = +1 where t is +1: both are sparse where t is.
+    """
     quantizer = module.weight_quantizer
-    code = quantizer(module.weight) if quantizer is not None else module.weight
-    if not bool((code.abs() == 1).all()):
-        raise ExportError(f"{path}: {type(quantizer).__name__} gives codes other than -1 and +1, which are not one bit")
-    bits: Array = module.weight_bits().flatten(1).numpy().astype(np.uint8)
-    return bits
+    code = (quantizer(module.weight) if quantizer is not None else module.weight).detach().flatten(1)
+    if not bool(((code == 0) | (code.abs() == 1)).all()):
+        raise ExportError(
+            f"{path}: {type(quantizer).__name__} gives codes other than -1, 0 and +1, which are not one bit or two"
+        )
+    planes = [code < 0] if bool((code != 0).all()) else [code < 0, code <= 0]
+    return [plane.numpy().astype(np.uint8) for plane in planes]

@@ -105,11 +105,6 @@ class Levels(Step):
     sums: range
     most: tuple[int, int]
 
-    def at(self, window_sum: int) -> Scaling:
-        """This step where S has one value."""
-        half, middle = (self.high - self.low) / 2, (self.high + self.low) / 2
-        return Scaling.linear(self.path, half.double().numpy(), (middle * window_sum).double().numpy())
-
     def beside(self, window_sum: int) -> range:
         """Sums d that may stand beside one value of S: S is the sum over low and high weights, d their difference."""
         low, high = self.most
@@ -117,8 +112,8 @@ class Levels(Step):
         return range(max(reach[0]), min(reach[1]) + 1, 2)
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """The result where the window sum is 0; `at` gives the others."""
-        return self.at(0).evaluate(x)
+        """Never asked for: one number does not say what both sums are; `fold_levels` tries them together."""
+        raise TypeError(f"{self.path}: two sums have to be evaluated together")
 
     def emit(self, builder: Builder, source: str) -> str:
         """The layer's node with real output, instead of `source`."""

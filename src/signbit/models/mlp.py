@@ -20,6 +20,7 @@ def mnist_mlp(
     size: int = 28,
     widths: Sequence[int] = (1024, 1024),
     quantizer: str = "sign",
+    weight_quantizer: str = "sign",
     binary: bool = True,
 ) -> nn.Module:
     """784-1024-1024-10 on the signs of the normalised pixels; batch norm after each product, no biases.
@@ -32,10 +33,14 @@ def mnist_mlp(
         size: height and width of the images.
         widths: features of the hidden layers.
         quantizer: sign of the activations, by name (`signbit.quantizers`).
+        weight_quantizer: levels of the weights, by name.
         binary: False gives the float twin, which reads the pixels themselves.
     """
     features = [in_chans * size * size, *widths, num_classes]
-    blocks = [linear_block(i, o, quantizer=quantizer, binary=binary) for i, o in pairwise(features)]
+    blocks = [
+        linear_block(i, o, quantizer=quantizer, weight_quantizer=weight_quantizer, binary=binary)
+        for i, o in pairwise(features)
+    ]
     if not binary:
         blocks[0] = chain(
             fc=nn.Linear(features[0], features[1], bias=False), norm=make_norm("batch", features[1], flat=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.params import BinaryOwner
-from signbit.quantizers import Quantizer, SignQuantizer, TwoLevel, create_quantizer
+from signbit.quantizers import Quantizer, SignQuantizer, Ternary, TwoLevel, create_quantizer
 
 __all__ = ["BinaryLayer"]
 
@@ -43,9 +43,12 @@ class BinaryLayer(BinaryOwner):
                 f"input_quantizer: scale={self.input_quantizer.scaling!r} is a scale of filters, which inputs do not "
                 "have; use scale='none'"
             )
-        if isinstance(self.input_quantizer, TwoLevel):
-            raise ValueError("input_quantizer: two levels are of weights; use a sign, such as 'sign' or 'approxsign'")
-        if isinstance(self.weight_quantizer, TwoLevel):
+        if isinstance(self.input_quantizer, TwoLevel | Ternary):
+            kind = "two" if isinstance(self.input_quantizer, TwoLevel) else "ternary"
+            raise ValueError(
+                f"input_quantizer: {kind} levels are of weights; use a sign, such as 'sign' or 'approxsign'"
+            )
+        if isinstance(self.weight_quantizer, TwoLevel | Ternary):
             self.weight_quantizer.attach(self.weight)
 
     def dot(self, input: Tensor) -> Tensor:
@@ -67,11 +70,12 @@ class BinaryLayer(BinaryOwner):
         Args:
             dot: sums in the layout of the layer's output, for a convolution (N, filters, *spatial) of any extent.
             window_sum: sums in the same layout, whose channels are 1 or divide the filters.
-            levels: what the weight quantizer's `levels` would give, if it is known already.
+            levels: what the weight quantizer's `levels` would give, if it is known already; where they are ±scale,
+                the scale.
         """
         domain = self._domain()
         if domain is None:
-            scale = self.output_scale()
+            scale = self.output_scale() if levels is None else levels[1]
             if scale is not None:
                 dot = dot * self._per_filter(scale)
         elif window_sum is None:
@@ -86,12 +90,14 @@ class BinaryLayer(BinaryOwner):
 
     @override
     def forward(self, input: Tensor) -> Tensor:
-        domain = self._domain()
-        if domain is None:
+        quantizer = self.weight_quantizer
+        if not isinstance(quantizer, TwoLevel | Ternary):
             return self.rescale(self.dot(input))
+        # Code and levels together: to rank the weights is the dear part, and each needs it.
         code = self._surrounded(self._input_code(input))
-        weight, *levels = domain.encode(self.weight)
-        return self.rescale(self._product(code, weight), self._shared_sum(code), (levels[0], levels[1]))
+        weight, low, high = quantizer.encode(self.weight)
+        shared = None if self._domain() is None else self._shared_sum(code)
+        return self.rescale(self._product(code, weight), shared, (low, high))
 
     @override
     def binary_parameters(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from signbit.quantizers.signs import (
     SwishSign,
 )
 from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, group_means, zero_split
-from signbit.quantizers.ternary import Ternary, ternary_split
+from signbit.quantizers.ternary import Ternary, TernarySplit, ternary_split
 from signbit.quantizers.two_level import TwoLevel
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Split",
     "SwishSign",
     "Ternary",
+    "TernarySplit",
     "TwoLevel",
     "at_most_split",
     "create_quantizer",

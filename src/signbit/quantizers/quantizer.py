@@ -12,6 +12,8 @@ __all__ = ["Quantizer", "schedule_quantizers"]
 class Quantizer(nn.Module, ABC):
     """Maps a real tensor to a code of −1 and +1, and, for weights, names the two levels that the code stands for.
 
+    A weight's code may hold 0 as well, which stands for 0 (`Ternary`).
+
     `forward` gives the code alone, so that a product of two codes is an exact integer; a layer multiplies that product
     by `scale`. What precedes the sign (standardising, a wave, a shift) belongs into `forward`.
 
@@ -29,7 +31,7 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Code of x, −1 or +1 in x's shape and dtype, with the pseudo-gradient."""
+        """Code of x, −1 or +1 (or 0) in x's shape and dtype, with the pseudo-gradient."""
 
     @abstractmethod
     def scale(self, weight: Tensor) -> Tensor | None:

@@ -7,9 +7,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from signbit.quantizers.quantizer import Quantizer
-from signbit.quantizers.signs import ApproxSign, ClippedSign, EdeSign, FourierSign, IdentitySign, SwishSign
+from signbit.quantizers.signs import (
+    ApproxSign,
+    ClippedSign,
+    EdeSign,
+    FourierSign,
+    IdentitySign,
+    SignQuantizer,
+    SwishSign,
+)
 
-__all__ = ["create_quantizer", "list_quantizers", "register"]
+__all__ = ["create_estimator", "create_quantizer", "list_quantizers", "register"]
 
 Factory = Callable[..., Quantizer]
 F = TypeVar("F", bound=Factory)
@@ -69,6 +77,18 @@ def create_quantizer(spec: str | Quantizer) -> Quantizer:
         known = ", ".join(inspect.signature(factory).parameters) or "no arguments"
         raise ValueError(f"quantizer {spec!r}: {error}; {name} takes {known}") from None
     return factory(**arguments)
+
+
+def create_estimator(surrogate: str | SignQuantizer) -> SignQuantizer:
+    """The sign quantizer whose surrogate gradient another quantizer uses.
+
+    Args:
+        surrogate: as in `create_quantizer`, without a scale.
+    """
+    estimator = create_quantizer(surrogate)
+    if not isinstance(estimator, SignQuantizer) or estimator.scaling != "none":
+        raise ValueError(f"surrogate must name a sign quantizer without scale, such as 'ede', got {surrogate!r}")
+    return estimator
 
 
 def _parse(spec: str) -> tuple[str, dict[str, Any]]:

@@ -68,7 +68,7 @@ def exact_split(weight: Tensor, ones: int | Tensor, *, both_tails: bool = True) 
         ones: 1..n, a number or a scalar tensor of integers.
         both_tails: whether the smallest weights may be the ones; otherwise `ones` weights take `high`.
     """
-    _check_ones(weight, ones)
+    check_ones(weight, ones)
     if not both_tails:
         return largest(weight, ones)
     places = torch.arange(weight.shape[-1] + 1, device=weight.device)
@@ -83,7 +83,7 @@ def at_most_split(weight: Tensor, ones: int | Tensor, *, both_tails: bool = True
         ones: 1..n, a number or a scalar tensor of integers.
         both_tails: see `exact_split`.
     """
-    _check_ones(weight, ones)
+    check_ones(weight, ones)
     places = torch.arange(weight.shape[-1] + 1, device=weight.device)
     return _centred_split(weight, places <= ones, both=both_tails)
 
@@ -99,7 +99,7 @@ def zero_split(weight: Tensor, ones: int | Tensor | None = None, *, both_tails: 
     n = weight.shape[-1]
     places = torch.arange(n + 1, device=weight.device)
     if ones is not None:
-        _check_ones(weight, ones)
+        check_ones(weight, ones)
     ordered, order = weight.sort(dim=-1, descending=True, stable=True)
     top = _prefix_sums(ordered.double())
     bottom = _prefix_sums(ordered.double().flip(-1))
@@ -173,6 +173,7 @@ def _pick(row: Tensor, place: Tensor) -> Tensor:
     return row.gather(-1, place[..., None])[..., 0]
 
 
-def _check_ones(weight: Tensor, ones: int | Tensor) -> None:
+def check_ones(weight: Tensor, ones: int | Tensor) -> None:
+    """Checks a number of ones, where it is a number."""
     if isinstance(ones, int) and not 1 <= ones <= weight.shape[-1]:
         raise ValueError(f"ones must be in 1..{weight.shape[-1]}, the number of weights, got {ones}")

@@ -1,38 +1,158 @@
-"""Closed form of sparse ternary weights {−s, 0, +s}."""
+"""Sparse ternary weights {−s, 0, +s}: the closed form, and the quantizer."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, final, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from signbit.quantizers.splits import zero_split
+from signbit.quantizers.budget import Granularity, check_budget, check_fractions, count, in_billionths, rows_of
+from signbit.quantizers.quantizer import Quantizer
+from signbit.quantizers.registry import create_estimator, register
+from signbit.quantizers.scale import Scale
+from signbit.quantizers.sign import code_with_surrogate, sign
+from signbit.quantizers.signs import SignQuantizer
+from signbit.quantizers.splits import check_ones, largest, zero_split
+from signbit.quantizers.two_level import Encoding, expect_distinct
 
-__all__ = ["Ternary", "ternary_split"]
+__all__ = ["Ternary", "TernarySplit", "ternary_split"]
 
 
-class Ternary(NamedTuple):
+class TernarySplit(NamedTuple):
     """Ternary weights, one scale for each row.
 
     Attributes:
         code: (..., n), −1, 0 or +1.
         scale: (...), s ≥ 0.
+        cut: (...), the smallest |w| that is kept.
     """
 
     code: Tensor
     scale: Tensor
+    cut: Tensor
 
     def values(self) -> Tensor:
         """The ternary weights ŵ, (..., n)."""
         return self.code * self.scale[..., None]
 
 
-def ternary_split(weight: Tensor, nonzeros: int | Tensor | None = None) -> Ternary:
+def ternary_split(weight: Tensor, nonzeros: int | Tensor | None = None) -> TernarySplit:
     """The levels {−s, 0, +s} of least J = Σ (w − ŵ)²: the largest |w| are kept, and s is their mean magnitude.
 
     Args:
         weight: (..., n).
         nonzeros: 1..n weights that are not 0; None is the best number, which maximises (Σ |w|)²/nonzeros.
     """
-    kept = zero_split(weight.abs(), nonzeros, both_tails=False)
-    signs = torch.where(weight < 0, -1, 1).to(weight.dtype)
-    return Ternary(signs * kept.upper, kept.high)
+    magnitude = weight.abs()
+    if nonzeros is None:
+        kept = zero_split(magnitude, both_tails=False)
+    else:
+        check_ones(weight, nonzeros)
+        kept = largest(magnitude, nonzeros)
+    return TernarySplit(sign(weight) * kept.upper, kept.high, kept.cut)
+
+
+@register("ternary")
+@final
+class Ternary(Quantizer):
+    """Every weight is −s, 0 or +s; the largest magnitudes are kept (sparse ternary weights).
+
+    The gradient of the latent weight is s·∂L/∂ŵ·(h(w − cut) + h(w + cut))/2, because the code is the mean of two signs,
+    around +cut and around −cut. It is for latent weights, of which an optimizer that keeps them at ±1 has none.
+
+    A packed file holds two one-bit layers for one ternary layer, whose sums are added; their sparse lists together
+    take H(p/2)·2 bits a weight, about the H(p) + p of a ternary mask.
+
+    Args:
+        density: fraction p of the weights, in (0, 1], that are not 0: round(p·n) of n. None is the number of least
+            squared error, about 0.54 for normal weights.
+        scale: "mean", s is the mean magnitude of the kept weights; "none", s = 1.
+        granularity: one s, and one budget, per "layer" or per "filter".
+        surrogate: name of the sign quantizer whose surrogate gradient h is used, such as "ede" or "sign(clip=1.25)".
+        start: density at the beginning of a schedule, in (0, 1].
+        anneal: fraction of the training, in (0, 1], after which the density stands at its target; see `TwoLevel`.
+    """
+
+    density: Tensor
+
+    def __init__(
+        self,
+        *,
+        density: float | None = None,
+        scale: Scale = "mean",
+        granularity: Granularity = "layer",
+        surrogate: str | SignQuantizer = "ede",
+        start: float = 0.5,
+        anneal: float = 0.6,
+    ) -> None:
+        for name, value, allowed in (("scale", scale, Scale), ("granularity", granularity, Granularity)):
+            if value not in get_args(allowed):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
+        check_fractions(density=density, start=start, anneal=anneal)
+        estimator = create_estimator(surrogate)
+        if density is None:
+            super().__init__()
+        else:
+            super().__init__(density=partial(in_billionths, target=density, start=start, anneal=anneal))
+            self.register_buffer("density", torch.tensor(0), persistent=False)
+            self.schedule(1.0)
+        self.target = density
+        self.scaling = scale
+        self.granularity = granularity
+        self.estimator = estimator
+
+    def attach(self, weight: Tensor) -> None:
+        """Checks that the budget keeps some weight of the layer that this belongs to.
+
+        Args:
+            weight: filters first; its values do not matter.
+        """
+        self._expect_budget(rows_of(weight, self.granularity).shape[1])
+
+    def encode(self, weight: Tensor) -> Encoding:
+        """Code −1, 0 or +1 of a weight, and the levels −s and +s of its signs, found together.
+
+        Args:
+            weight: filters first.
+
+        Raises:
+            ValueError: all magnitudes of a layer or filter are equal, or the budget rounds to none of them.
+        """
+        rows = rows_of(weight.detach(), self.granularity)
+        expect_distinct(rows.abs(), self.granularity, what="magnitudes")
+        nonzeros = None
+        if self.target is not None:
+            self._expect_budget(rows.shape[1])
+            nonzeros = count(self.density, rows.shape[1])
+        split = ternary_split(rows, nonzeros)
+        cut = split.cut.view(-1, *(1,) * (weight.dim() - 1))
+        code = code_with_surrogate(weight, split.code.view(weight.shape), partial(self._surrogate, cut=cut))
+        high = split.scale if self.scaling == "mean" else torch.ones_like(split.scale)
+        high = high.expand(weight.shape[0])
+        return Encoding(code, -high, high)
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        return self.encode(x).code
+
+    @override
+    def scale(self, weight: Tensor) -> Tensor | None:
+        return None if self.scaling == "none" else self.encode(weight).high
+
+    @override
+    @torch.no_grad()
+    def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        _, low, high = self.encode(weight)
+        return low, high
+
+    @override
+    def extra_repr(self) -> str:
+        return f"density={self.target}, scale={self.scaling}, granularity={self.granularity}"
+
+    def _surrogate(self, u: Tensor, *, cut: Tensor) -> Tensor:
+        h = self.estimator.surrogate
+        return (h(u - cut) + h(u + cut)) / 2
+
+    def _expect_budget(self, n: int) -> None:
+        check_budget(self.target, n, granularity=self.granularity, all_allowed=True)

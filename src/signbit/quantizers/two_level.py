@@ -1,5 +1,6 @@
 """Weights of two levels {low, high} instead of ±1, with a budget for how many take the rarer one."""
 
+import warnings
 from functools import partial
 from typing import Any, Literal, NamedTuple, final, get_args
 
@@ -7,20 +8,18 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from signbit.quantizers.budget import Granularity, check_budget, check_fractions, count, in_billionths, rows_of
 from signbit.quantizers.quantizer import Quantizer
-from signbit.quantizers.registry import create_quantizer, register
+from signbit.quantizers.registry import create_estimator, register
 from signbit.quantizers.sign import code_with_surrogate
 from signbit.quantizers.signs import SignQuantizer
 from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, largest, zero_split
 
-__all__ = ["Budget", "Encoding", "Granularity", "Tails", "TwoLevel", "Values", "density_at"]
+__all__ = ["Budget", "Encoding", "Tails", "TwoLevel", "Values", "expect_distinct"]
 
 Values = Literal["closed", "learned", "zero", "zero_one", "signs"]
 Budget = Literal["exact", "at_most"]
 Tails = Literal["top", "both"]
-Granularity = Literal["layer", "filter"]
-
-_BILLION = 10**9
 
 
 class Encoding(NamedTuple):
@@ -84,17 +83,18 @@ class TwoLevel(Quantizer):
         closed = _choices(values, budget, tails, granularity)
         if density is None and (budget, tails) != ("exact", "top"):
             raise ValueError(f"budget={budget!r} and tails={tails!r} need density=, a fraction in (0, 1], got None")
-        for name, fraction in (("density", density), ("start", start), ("anneal", anneal)):
-            if fraction is not None and not 0 < fraction <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {fraction}")
-        estimator = create_quantizer(surrogate)
-        if not isinstance(estimator, SignQuantizer) or estimator.scaling != "none":
-            raise ValueError(f"surrogate must name a sign quantizer without scale, such as 'ede', got {surrogate!r}")
+        check_fractions(density=density, start=start, anneal=anneal)
+        if density is not None and budget == "exact" and 0.5 < density < 1:
+            warnings.warn(
+                f"density={density} is above one half, so the roles are swapped: low is the rarer level, which "
+                f"{1 - density:.3g} of the weights take, and which packed files list",
+                stacklevel=2,
+            )
+        estimator = create_estimator(surrogate)
         if density is None:
             super().__init__()
         else:
-            super().__init__(density=partial(_billionths, target=density, start=start, anneal=anneal))
-            # Billionths as an integer: float32 would move round(density · n) now and then, half precision always.
+            super().__init__(density=partial(in_billionths, target=density, start=start, anneal=anneal))
             self.register_buffer("density", torch.tensor(0), persistent=False)
             self.schedule(1.0)
         self.values = values
@@ -119,8 +119,8 @@ class TwoLevel(Quantizer):
         Raises:
             ValueError: the budget rounds to no weight or to all, or a learned quantizer already serves other filters.
         """
-        filters, n = weight.shape[0], self._rows(weight).shape[1]
-        self._check_budget(n)
+        filters = weight.shape[0]
+        self._expect_budget(rows_of(weight, self.granularity).shape[1])
         if self.values != "learned":
             return
         size = filters if self.granularity == "filter" else 1
@@ -142,9 +142,9 @@ class TwoLevel(Quantizer):
         Raises:
             ValueError: all weights of a layer or filter are equal, or the budget rounds to none or all of them.
         """
-        rows = self._rows(weight.detach())
-        if self._ranked and not torch.compiler.is_compiling():
-            _check_distinct(rows, self.granularity)
+        rows = rows_of(weight.detach(), self.granularity)
+        if self._ranked:
+            expect_distinct(rows, self.granularity)
         split = self._split(rows)
         code = split.upper.view(weight.shape).to(weight.dtype).mul_(2).sub_(1)
         cut = split.cut.view(-1, *(1,) * (weight.dim() - 1))
@@ -177,9 +177,6 @@ class TwoLevel(Quantizer):
         names = ("values", "target", "budget", "tails", "granularity")
         return ", ".join(f"{'density' if name == 'target' else name}={getattr(self, name)}" for name in names)
 
-    def _rows(self, weight: Tensor) -> Tensor:
-        return weight.flatten(1) if self.granularity == "filter" else weight.reshape(1, -1)
-
     def _split(self, rows: Tensor) -> Split:
         ones, both = self._ones(rows.shape[1]), self.tails == "both"
         if self.values == "closed":
@@ -197,39 +194,14 @@ class TwoLevel(Quantizer):
         return Split(upper, torch.full_like(cut, low), torch.full_like(cut, high), cut)
 
     def _ones(self, n: int) -> int | Tensor | None:
-        """How many of n weights take the rarer level now: a tensor while compiling, for which any number will do."""
+        """How many of n weights take the rarer level now."""
         if self.target is None:
             return None
-        self._check_budget(n)
-        ones = ((self.density * n + _BILLION // 2) // _BILLION).clamp(min=1)
-        return ones if torch.compiler.is_compiling() else int(ones)
+        self._expect_budget(n)
+        return count(self.density, n)
 
-    def _check_budget(self, n: int) -> None:
-        if self.target is None:
-            return
-        ones = (round(self.target * _BILLION) * n + _BILLION // 2) // _BILLION
-        if ones == 0 or (ones == n and self.budget == "exact"):
-            raise ValueError(
-                f"density {self.target} of the {n} weights of a {self.granularity} is {'no' if ones == 0 else 'every'} "
-                "weight, which leaves one level; choose a density between "
-                f"{0.5 / n:.2g} and {1 - 0.5 / n:.2g}{', or granularity=layer' if self.granularity == 'filter' else ''}"
-            )
-
-
-def density_at(progress: float, *, target: float, start: float = 0.5, anneal: float = 0.6) -> float:
-    """Density at a fraction of the training: target + (start − target)·(1 − progress/anneal)³, then the target.
-
-    Args:
-        progress: fraction of the training done, 0..1.
-        target: density from `anneal` on.
-        start: density at the beginning.
-        anneal: fraction of the training at which the target is reached, > 0.
-    """
-    return target + (start - target) * (1 - min(progress / anneal, 1.0)) ** 3
-
-
-def _billionths(progress: float, **schedule: float) -> int:
-    return round(density_at(progress, **schedule) * _BILLION)
+    def _expect_budget(self, n: int) -> None:
+        check_budget(self.target, n, granularity=self.granularity, all_allowed=self.budget == "at_most")
 
 
 def _choices(values: str, budget: str, tails: str, granularity: str) -> bool:
@@ -251,11 +223,14 @@ def _choices(values: str, budget: str, tails: str, granularity: str) -> bool:
     return closed
 
 
-def _check_distinct(rows: Tensor, granularity: str) -> None:
+def expect_distinct(rows: Tensor, granularity: Granularity, *, what: str = "values") -> None:
+    """Checks, unless compiling, that no row (rows, n) holds one number only, among which nothing can be ranked."""
+    if torch.compiler.is_compiling():
+        return
     constant = rows.amax(1) == rows.amin(1)
     if bool(constant.any()):
         value = rows[constant][0, 0].item()
         raise ValueError(
-            f"weight: all {rows.shape[1]} values of a {granularity} are {value:.6g}, which is one level, not two; "
+            f"weight: all {rows.shape[1]} {what} of a {granularity} are {value:.6g}, which is one level, not two; "
             "initialise it with distinct values"
         )

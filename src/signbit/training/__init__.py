@@ -4,7 +4,7 @@ from signbit.training.datasets import load_part
 from signbit.training.evaluate import Evaluation, evaluate, evaluate_run
 from signbit.training.module import InterruptError, TrainingError
 from signbit.training.parse import load_recipe, override, save_recipe, split_words
-from signbit.training.recipe import DataConfig, ModelConfig, OptimConfig, Recipe, Schedule
+from signbit.training.recipe import DataConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
 from signbit.training.run import Run, load_run, read_metrics
 from signbit.training.train import Result, resume, train
 
@@ -14,6 +14,7 @@ __all__ = [
     "InterruptError",
     "ModelConfig",
     "OptimConfig",
+    "PenaltyConfig",
     "Recipe",
     "Result",
     "Run",

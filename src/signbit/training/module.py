@@ -19,6 +19,7 @@ from signbit.data.loader import Batch, Loader, mix
 from signbit.quantizers import schedule_quantizers
 from signbit.training.diagnosis import origin_of_nonfinite
 from signbit.training.optimizers import build_optimizer, build_schedulers
+from signbit.training.penalty import check_penalty, penalty
 from signbit.training.recipe import Recipe
 
 __all__ = ["EVALUATION_BATCH", "Classification", "InterruptError", "TrainingError"]
@@ -60,6 +61,7 @@ class Classification(LightningModule):
 
     def __init__(self, recipe: Recipe, model: nn.Module, training: Dataset, validation: Dataset | None) -> None:
         super().__init__()
+        check_penalty(recipe)
         # On CPUs convolutions then take two thirds of the time.
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.score = _scorer(model, recipe)
@@ -116,7 +118,7 @@ class Classification(LightningModule):
             )
         hits, count = int((scores.argmax(1) == labels).sum()), len(labels)
         self.totals += torch.tensor([loss.item() * count, hits, count], dtype=torch.float64)
-        return loss
+        return loss + penalty(loss, self.recipe, self.model)
 
     def figures(self) -> dict[str, float]:
         """Losses and accuracies of the epoch so far; with MixUp or CutMix, training accuracy is on mixed images."""

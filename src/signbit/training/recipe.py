@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from signbit.data.augment import Augmentation
 
-__all__ = ["DataConfig", "ModelConfig", "OptimConfig", "Recipe", "Schedule"]
+__all__ = ["DataConfig", "ModelConfig", "OptimConfig", "PenaltyConfig", "Recipe", "Schedule"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,29 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PenaltyConfig:
+    """SBNN's soft budget of ones, a share of the loss (`signbit.sparsity.density_penalty`).
+
+    Attributes:
+        density: fraction of all binary weights together that may be +1, in (0, 1].
+        share: of the penalty in the total loss, in [0, 1); 0 is no penalty.
+        slope: derivative of the count of ones.
+        tolerance: excess of the density up to which there is no penalty.
+    """
+
+    density: float = 0.5
+    share: float = 0.0
+    slope: float = 0.5
+    tolerance: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise ValueError(f"penalty.density must be in (0, 1], got {self.density}")
+        if not 0 <= self.share < 1:
+            raise ValueError(f"penalty.share must be in [0, 1), got {self.share}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A training run. The same recipe on the same machine with as many threads gives the same weights.
 
@@ -109,6 +132,7 @@ class Recipe:
         model: which network.
         optim: optimizer of the binary weights.
         real: optimizer of all other parameters.
+        penalty: soft budget of ones among the binary weights; none by default.
         epochs: passes over the training part.
         batch_size: images a step; a last batch that is not full is left out.
         seed: of weights, order and augmentation.
@@ -130,6 +154,7 @@ class Recipe:
     optim: OptimConfig
     real: OptimConfig
     epochs: int
+    penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
     batch_size: int = 100
     seed: int = 0
     mode: Literal["exact", "fast"] = "exact"

@@ -1,0 +1,39 @@
+"""What a recipe adds to the loss for the sake of sparse weights."""
+
+from dataclasses import asdict
+
+from torch import Tensor, nn
+
+from signbit.params import named_binary_parameters
+from signbit.sparsity import density_penalty
+from signbit.training.recipe import Recipe
+
+__all__ = ["check_penalty", "penalty"]
+
+_LATENT_FREE = ("bop", "bop2ndorder")
+
+
+def check_penalty(recipe: Recipe) -> None:
+    """Checks that the penalty, if there is one, has latent weights to move.
+
+    Raises:
+        ValueError: the optimizer of the binary weights keeps them at ±1.
+    """
+    if recipe.penalty.share > 0 and recipe.optim.name in _LATENT_FREE:
+        raise ValueError(
+            f"penalty.share {recipe.penalty.share} pushes latent weights, of which {recipe.optim.name} has none; use "
+            "--optim.name adam, or penalty.share 0"
+        )
+
+
+def penalty(loss: Tensor, recipe: Recipe, model: nn.Module) -> Tensor:
+    """What the recipe adds to the loss: its share for a density above the budget, or 0.
+
+    Args:
+        loss: scalar, of the task.
+        recipe: of the run.
+        model: whose binary weights are counted.
+    """
+    if recipe.penalty.share == 0:
+        return loss.new_zeros(())
+    return density_penalty(loss, [weight for _, weight in named_binary_parameters(model)], **asdict(recipe.penalty))
