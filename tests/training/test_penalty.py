@@ -26,7 +26,7 @@ def test_a_share_of_the_loss_lowers_the_density(sparse: Recipe, tmp_path: Path) 
     pushed = override(sparse, ["--penalty.density", "0.05", "--penalty.share", "0.5"])
     assert pushed.penalty == PenaltyConfig(density=0.05, share=0.5)
     free, held = trained_density(sparse, tmp_path / "free"), trained_density(pushed, tmp_path / "held")
-    assert held < free - 0.1
+    assert held < free - 0.05
 
 
 def test_refuses(sparse: Recipe, tmp_path: Path) -> None:
