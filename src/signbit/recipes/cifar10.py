@@ -66,7 +66,7 @@ BINARYNET_SMALL = (_SMALL, replace(_SMALL, optim=bop(lr=1e-2, threshold=1e-6)), 
 
 RESNET20 = (
     _RESNET20,
-    replace(_RESNET20, optim=bop(lr=1e-3, threshold=1e-7)),
+    replace(_RESNET20, optim=bop(lr=3e-3, threshold=3e-7)),
     replace(_RESNET20, optim=adam(lr=1e-2)),
 )
 """ResNet-20 with 16, 32, 64 channels: Bop2ndOrder, Bop and latent Adam."""
