@@ -22,6 +22,7 @@ _SUBPACKAGES = (
     "params",
     "quantizers",
     "recipes",
+    "runs",
     "runtime",
     "sparsity",
     "training",

@@ -14,6 +14,7 @@ EXTRAS = {
     "tensorboard": "train",
     "onnx": "onnx",
     "onnxruntime": "onnx",
+    "matplotlib": "report",
 }
 
 

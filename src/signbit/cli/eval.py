@@ -1,7 +1,8 @@
 """Measures the accuracy of a run or of a packed model on labelled images.
 
-A run knows its data; for a packed model name them: signbit eval model.sbit --data mnist --root FOLDER, or --data FOLDER
-for a folder with MNIST-like idx files, with train.npz and test.npz, or with a folder of images for each class.
+A run knows its data, and keeps the result, which signbit compare shows. For a packed model name them: signbit eval
+model.sbit --data mnist --root FOLDER, or --data FOLDER for a folder with MNIST-like idx files, with train.npz and
+test.npz, or with a folder of images for each class.
 """
 
 import argparse
@@ -35,9 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Output:
     """The share of images classified right; the Python calls are `training.evaluate_run` and `accuracy`."""
     with working(f"evaluating {options.model}"):
-        correct, samples = _of_run(options) if is_run(options.model) else _of_file(options)
+        correct, samples, kept = _of_run(options) if is_run(options.model) else (*_of_file(options), "")
     data = {"model": options.model, "split": options.split, "correct": correct, "samples": samples}
-    text = f"{correct / samples:.2%}: {correct:,} of {samples:,} {options.split} images right"
+    text = f"{correct / samples:.2%}: {correct:,} of {samples:,} {options.split} images right{kept}"
     return Output(text, data | {"accuracy": correct / samples})
 
 
@@ -50,18 +51,26 @@ def _of_file(options: argparse.Namespace) -> tuple[int, int]:
     return accuracy(graph, dataset, threads=options.threads, isa=options.isa)
 
 
-def _of_run(options: argparse.Namespace) -> tuple[int, int]:
+def _of_run(options: argparse.Namespace) -> tuple[int, int, str]:
+    """Right ones, all, and what to say of the record that `signbit compare` reads."""
     source = run_path(options.model)
     require("torch", "evaluating a run")
     from signbit import training
 
     trained = training.load_run(source)
     if options.data is None:
-        dataset = training.load_part(trained.recipe.data, options.split)
+        dataset, images = training.load_part(trained.recipe.data, options.split), options.split
     else:
         dataset = load_data(options.data, options.root, options.split, trained.image, trained.labels)
+        images = f"{options.split} of {options.data}"
     measured = training.evaluate(trained.model, dataset, workers=trained.recipe.data.workers)
-    return measured.correct, measured.samples
+    try:
+        training.record_result(trained, images, measured)
+        kept = ""
+    except OSError as error:
+        # The figure is what was asked for; a run on a read-only disk can be measured too.
+        kept = f" (not recorded in the run: {error.strerror})"
+    return measured.correct, measured.samples, kept
 
 
 def load_data(

@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train a network by a recipe; the result is a run directory.",
     "resume": "Continue an interrupted run.",
     "eval": "Measure the accuracy of a run or of a packed model.",
+    "compare": "Compare runs: accuracy, flips and time, by seeds; as a table or as curves.",
     "summary": "Per layer of a run: bits, weights, operations, bytes, packed or why not.",
     "export": "Turn a run into one packed file (.sbit).",
     "import": "Turn a FINN/QONNX file into a packed file.",

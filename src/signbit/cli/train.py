@@ -49,7 +49,9 @@ def report(result: "Result", recipe: "Recipe") -> Output:
     from signbit import data, training
 
     try:
-        measured = training.evaluate_run(result.path)
+        trained = training.load_run(result.path)
+        measured = training.evaluate_run(trained)
+        training.record_result(trained, "test", measured)
         accuracy = f"{measured.accuracy:.2%} of {measured.samples:,} test images right"
         test: dict[str, Any] | None = vars(measured)
     except data.DataError as error:

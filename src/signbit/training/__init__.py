@@ -5,6 +5,7 @@ from signbit.training.evaluate import Evaluation, evaluate, evaluate_run
 from signbit.training.module import InterruptError, TrainingError
 from signbit.training.parse import load_recipe, override, save_recipe, split_words
 from signbit.training.recipe import DataConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
+from signbit.training.results import record_result
 from signbit.training.run import Run, load_run, read_metrics
 from signbit.training.train import Result, resume, train
 
@@ -27,6 +28,7 @@ __all__ = [
     "load_run",
     "override",
     "read_metrics",
+    "record_result",
     "resume",
     "save_recipe",
     "split_words",

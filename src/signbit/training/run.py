@@ -16,19 +16,15 @@ from torch import nn
 import signbit
 from signbit.models import create_model
 from signbit.packed import ImagePreparation
+from signbit.runs.files import FREE, METRICS, RECIPE, VERSIONS, read_metrics
 from signbit.training.files import write_whole
 from signbit.training.parse import load_recipe
 from signbit.training.recipe import Recipe
 
 __all__ = ["CHECKPOINT", "METRICS", "RECIPE", "VERSIONS", "Run", "load_run", "read_metrics", "versions"]
 
-RECIPE = "recipe.yaml"
-VERSIONS = "versions.json"
-METRICS = "metrics.jsonl"
 CHECKPOINT = "checkpoints/last.ckpt"
 TENSORBOARD = "tensorboard"
-FREE = ("data.root", "data.workers", "checkpoint_steps", "tensorboard")
-"""Keys of a recipe that change nothing of what it computes."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,6 +34,7 @@ class Run:
     Attributes:
         path: directory of the run.
         recipe: what was trained.
+        step: updates that the weights have had.
         model: the network in eval mode, with the last weights (where the recipe has `ema`, their running mean).
         image: how images become its input.
         labels: class names.
@@ -45,6 +42,7 @@ class Run:
 
     path: Path
     recipe: Recipe
+    step: int
     model: nn.Module
     image: ImagePreparation
     labels: tuple[str, ...]
@@ -66,7 +64,7 @@ def load_run(run: str | Path) -> Run:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{path}: the checkpoint does not fit {recipe.model.name}: {error}") from None
-    return Run(path=path, recipe=recipe, model=model.eval(), image=image, labels=labels)
+    return Run(path=path, recipe=recipe, step=checkpoint["global_step"], model=model.eval(), image=image, labels=labels)
 
 
 def recipe_of(run: Path) -> Recipe:
@@ -104,12 +102,6 @@ def read_checkpoint(run: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, AttributeError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "the file is empty")
         raise ValueError(f"{path} cannot be read: {reason}") from None
-
-
-def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """The whole lines of a run's metrics, one per epoch; a kill may leave the last one unfinished."""
-    text = (Path(run) / METRICS).read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def forget_metrics(run: Path, *, after: int) -> None:
