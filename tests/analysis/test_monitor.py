@@ -100,3 +100,15 @@ def test_pi_of_the_paper() -> None:
     for flips, pi in ((0.0, -9.0), (1e-3, -6.791387), (1.0, math.log(1 + math.exp(-9)))):
         shares = Shares(flips, {})
         assert Movement(flips=shares, dead_zone=None, initial=shares).pi == pytest.approx(pi, abs=1e-6)
+
+
+def test_the_flips_of_the_spec() -> None:
+    # optimizers.md 4.3: [.1, −.2, .3, −.4] → [−.1, −.2, .3, .4] is an FF ratio of one half.
+    layer = BinaryLinear(4, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.1, -0.2, 0.3, -0.4]]))
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    monitor = Monitor(layer, optimizer)
+    layer.weight.grad = torch.tensor([[0.2, 0.0, 0.0, -0.8]])
+    optimizer.step()
+    assert read(monitor).flips.total == 0.5

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from runs.cases import VERSIONS
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from runs.cases import line, recipe
 
+from runs.cases import line, recipe
 from signbit.runs import compare, draw, draw_layers, read_run
 
 pytest.importorskip("matplotlib")

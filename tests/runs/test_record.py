@@ -3,8 +3,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs.cases import line, recipe
 
+from runs.cases import line, recipe
 from signbit.runs import read_run
 
 Make = Callable[..., Path]

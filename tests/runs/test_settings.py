@@ -1,5 +1,4 @@
 from runs.cases import recipe
-
 from signbit.runs.settings import differences, settings, words
 
 
