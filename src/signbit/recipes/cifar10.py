@@ -59,7 +59,7 @@ _SMALL = Recipe(
     threads=1,
 )
 
-_RESNET20 = replace(_SMALL, name="resnet20-cifar10", model=ModelConfig(name="resnet20_cifar"), epochs=8)
+_RESNET20 = replace(_SMALL, name="resnet20-cifar10", model=ModelConfig(name="resnet20_cifar"), epochs=6)
 
 BINARYNET_SMALL = (_SMALL, replace(_SMALL, optim=bop(lr=1e-2, threshold=1e-6)), replace(_SMALL, optim=adam(lr=3e-3)))
 """BinaryNet with a quarter of its channels: Bop2ndOrder, Bop and latent Adam."""
