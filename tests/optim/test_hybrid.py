@@ -1,4 +1,5 @@
 import copy
+import pickle
 from functools import partial
 
 import pytest
@@ -7,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from signbit.nn import BinaryLinear
-from signbit.optim import Bop, Bop2ndOrder, Hybrid, Latent
+from signbit.optim import BAMSProd, Bop, Bop2ndOrder, Hybrid, Latent
 from signbit.params import named_binary_parameters
 from signbit.quantizers import sign
 
@@ -104,8 +105,8 @@ def test_groups_are_the_members_own():
         return SGD([{"params": weights, "weight_decay": 1e-4}, {"params": pairs[1:]}], lr=0.1)
 
     optimizer = Hybrid(net, binary=Bop, real=decayed)
-    assert optimizer.group_indices("binary") == range(1)
-    assert optimizer.group_indices("real") == range(1, 3)
+    assert optimizer.group_indices("binary") == (0,)
+    assert optimizer.group_indices("real") == (1, 2)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
     train(net, optimizer, steps=1)
     schedule.step()
@@ -202,21 +203,122 @@ def test_built_optimizers_are_taken_too():
     train(net, optimizer)
 
 
-def test_groups_are_not_added_later():
-    optimizer = Hybrid(model(), binary=Bop, real=Adam)
-    with pytest.raises(ValueError, match="build it again after parameters were added"):
-        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(1))]})
+def test_groups_may_be_added_later():
+    net = model()
+    optimizer = Hybrid(net, binary=partial(Bop, lr=0.1, threshold=0.0), real=partial(Adam, lr=0.01))
+    real, binary = nn.Parameter(torch.full((3,), 0.3)), nn.Parameter(torch.ones(3))
+    optimizer.add_param_group({"params": [real], "lr": 0.5})
+    optimizer.add_param_group({"params": [("late", binary)]}, member="binary")
+    assert optimizer.group_indices("real") == (1, 2)
+    assert optimizer.group_indices("binary") == (0, 3)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01, 0.5, 0.1]
+    assert "late" in repr(optimizer)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    real.grad, binary.grad = torch.ones(3), torch.ones(3)
+    optimizer.step()
+    schedule.step()
+    assert binary.tolist() == [-1] * 3
+    assert real.tolist() == pytest.approx([-0.2] * 3)
+    assert optimizer.members["binary"].param_groups[1]["lr"] == 0.05
+    twin = copy.deepcopy(optimizer)
+    twin.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert twin.group_indices("binary") == (0, 3)
+    assert twin.state_dict()["state"].keys() == optimizer.state_dict()["state"].keys()
 
 
-def test_gradient_scaler_skips_what_is_not_finite():
+@pytest.mark.parametrize(
+    ("group", "member", "message"),
+    [
+        (lambda net: {"params": [net[2].weight]}, "real", r"parameter 9 is claimed by binary already"),
+        (lambda net: {"params": [("again", net[0].weight)]}, "binary", r"again is claimed by real already"),
+        (lambda net: {"params": nn.Parameter(torch.full((2,), 0.5))}, "binary", "parameter 9: Bop needs weights of -1"),
+        (lambda net: {"params": nn.Parameter(torch.ones(2)), "lr": 7.0}, "binary", r"lr must be in \(0, 1\], got 7"),
+        (lambda net: {"params": nn.Parameter(torch.ones(2))}, "stem", "there is no member 'stem'"),
+    ],
+)
+def test_bad_late_groups_are_refused_and_change_nothing(group, member, message):
     net = model()
     optimizer = Hybrid(net, binary=Bop, real=Adam)
-    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
-    before = parameters(net)
-    scaler.scale(net(torch.full((16, 8), torch.inf)).mean()).backward()
-    scaler.step(optimizer)
-    scaler.update()
-    assert all(map(torch.equal, before, net.parameters()))
+    with pytest.raises(ValueError, match=message):
+        optimizer.add_param_group(group(net), member=member)
+    assert len(optimizer.param_groups) == 2
+    assert [len(m.param_groups) for m in optimizer.members.values()] == [1, 1]
+
+
+@pytest.mark.parametrize("change", ["load", "add"])
+def test_groups_changed_behind_its_back_are_an_error(change):
+    net = model()
+    optimizer = Hybrid(net, binary=Bop, real=Adam)
+    member = optimizer.members["binary"]
+    if change == "load":
+        member.load_state_dict(member.state_dict())
+    else:
+        member.add_param_group({"params": [nn.Parameter(torch.ones(1))], "param_names": ["late"]})
+    with pytest.raises(ValueError, match="the groups of binary are no longer those of this Hybrid"):
+        optimizer.step()
+
+
+@pytest.mark.parametrize("quantizer", ["twolevel(density=0.1)", "twolevel(values=signs)", "approxsign"])
+def test_domains_that_need_latent_weights_are_refused_beside_an_optimizer_without(quantizer):
+    layers = nn.Sequential(BinaryLinear(8, 8), BinaryLinear(8, 8, weight_quantizer=quantizer))
+    before = parameters(layers)
+    with pytest.raises(ValueError, match=r"1: its weight quantizer .*, and Bop2ndOrder keeps only signs; use Latent"):
+        Hybrid(layers, binary=Bop2ndOrder)
+    assert all(map(torch.equal, before, layers.parameters()))
+    Hybrid(layers, binary=BAMSProd)
+    Hybrid(nn.Sequential(BinaryLinear(8, 8, input_quantizer="approxsign")), binary=Bop2ndOrder)
+
+
+@everyone
+def test_copies_work_on_their_own(binary):
+    net = model()
+    optimizer = Hybrid(net, binary=binary, real=Adam)
+    train(net, optimizer)
+    copies = [copy.deepcopy((net, optimizer)), pickle.loads(pickle.dumps((net, optimizer)))]
+    train(net, optimizer, seed=1)
+    for twin, twins in copies:
+        assert twins.param_groups[0] is twins.members["binary"].param_groups[0]
+        assert twins.param_groups[0]["params"][0] is twin[2].weight
+        train(twin, twins, seed=1)
+        assert all(map(torch.equal, parameters(net), parameters(twin)))
+        assert repr(twins) == repr(optimizer)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", ["0.weight", "2.weight"])
+@everyone
+def test_a_gradient_that_is_not_finite_changes_no_member(binary, name, bad):
+    net = model()
+    optimizer = Hybrid(net, binary=binary, real=Adam)
+    train(net, optimizer, steps=2)
+    dict(net.named_parameters())[name].grad[1, 2] = bad
+    before = copy.deepcopy((parameters(net), optimizer.state_dict()["state"]))
+    with pytest.raises(ValueError, match=f"{name}: its gradient is not finite in step 3 since"):
+        optimizer.step()
+    torch.testing.assert_close((parameters(net), optimizer.state_dict()["state"]), before, rtol=0, atol=0)
+    optimizer.zero_grad()
+    train(net, optimizer, steps=1)
+
+
+def test_a_state_that_one_member_refuses_changes_none():
+    optimizer, other = Hybrid(model(), binary=Bop, real=Adam), model()
+    foreign = Hybrid(other, binary=Bop, real=partial(SGD, lr=0.1, momentum=0.9))
+    train(other, foreign, steps=1)
+    with pytest.raises(ValueError, match="Adam cannot load the state of another optimizer: a saved group has no amsgr"):
+        optimizer.load_state_dict(foreign.state_dict())
+    wide = nn.Sequential(nn.Linear(9, 65), *list(model())[1:])
+    wider = Hybrid(wide, binary=Bop, real=Adam)
+    wide(torch.ones(4, 9)).sum().backward()
+    wider.step()
+    with pytest.raises(
+        ValueError, match=r"Adam cannot load this state: exp_avg has shape \(65, 9\), its weight \(65, 8\)"
+    ):
+        optimizer.load_state_dict(wider.state_dict())
+    smaller = nn.Sequential(nn.Linear(8, 65, bias=False), *list(model())[1:])
+    fewer = Hybrid(smaller, binary=Bop, real=Adam)
+    with pytest.raises(ValueError, match="the saved state has 6 parameters in group 1 and this Hybrid 7"):
+        optimizer.load_state_dict(fewer.state_dict())
+    assert not optimizer.state
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from signbit.optim.latent_free import LatentFree
-from signbit.optim.strict import named
+from signbit.optim.checks import check_gradients, check_saved, named
+from signbit.optim.latent import Latent
+from signbit.optim.latent_free import LatentFree, check_signs, refuse_latent_domains
+from signbit.optim.strict import StrictOptimizer
 from signbit.params import named_binary_parameters
 from signbit.quantizers import sign
 
@@ -26,8 +28,9 @@ class Hybrid(Optimizer):
         Hybrid(model, binary=lambda p: Latent(torch.optim.Adam(p, lr=1e-2)), real=torch.optim.Adam)
 
     `params.named_binary_parameters` says which weights are binary. Those of an optimizer without latent weights are set
-    to their signs here. The groups are the members' own, in order, so that schedulers may drive all of them or those of
-    one member. A step evaluates the closure once, then steps each member.
+    to their signs here; layers whose quantizer needs more than signs are refused. The groups are the members' own, in
+    order, so that schedulers may drive all of them or those of one member. A step evaluates the closure once, refuses
+    gradients that are not finite before anything is written, then steps each member.
 
     Args:
         model: the model whose parameters are shared out.
@@ -53,23 +56,36 @@ class Hybrid(Optimizer):
             for group in member.param_groups:
                 group.setdefault("param_names", [names[parameter] for parameter in group["params"]])
             if isinstance(member, LatentFree):
+                refuse_latent_domains(model, member)
                 _set_signs(member)
-        super().__init__(self._groups(), {})
+        super().__init__([group for member in self.members.values() for group in member.param_groups], {})
+        self._join()
+
+    def _join(self) -> None:
         self.state = cast(Any, _JoinedState(self.members))
-
-    def _groups(self) -> list[dict[str, Any]]:
-        return [group for member in self.members.values() for group in member.param_groups]
-
-    def group_indices(self, member: str) -> range:
-        """Positions in `param_groups` of the groups of a member, "binary" or "real"."""
-        start = 0
-        for name, optimizer in self.members.items():
-            if name == member:
-                return range(start, start + len(optimizer.param_groups))
-            start += len(optimizer.param_groups)
-        raise ValueError(f"there is no member {member!r}, only {', '.join(self.members)}")
+        self._steps = 0
 
     @override
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "members": self.members, "param_groups": self.param_groups}
+
+    @override
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._join()
+
+    def group_indices(self, member: str) -> tuple[int, ...]:
+        """Positions in `param_groups` of the groups of a member, "binary" or "real"."""
+        own = [id(group) for group in self._member(member).param_groups]
+        return tuple(index for index, group in enumerate(self.param_groups) if id(group) in own)
+
+    def _member(self, name: str) -> Optimizer:
+        if name not in self.members:
+            raise ValueError(f"there is no member {name!r}, only {', '.join(self.members)}")
+        return self.members[name]
+
+    @override
+    @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Steps each member.
 
@@ -80,32 +96,89 @@ class Hybrid(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self._steps += 1
+        self._check_groups()
+        for member in self.members.values():
+            # The others look for themselves, and binary weights come first.
+            if not isinstance(member, StrictOptimizer | Latent):
+                check_gradients(member, self._steps)
         for member in self.members.values():
             member.step()
         return loss
 
+    def _check_groups(self) -> None:
+        """Without this, schedules of the Hybrid's groups would not reach a member that has others."""
+        for name, member in self.members.items():
+            if len(self.group_indices(name)) != len(member.param_groups):
+                raise ValueError(
+                    f"the groups of {name} are no longer those of this Hybrid, so that schedules would not reach them; "
+                    "load states and add groups through the Hybrid, not its member"
+                )
+
     @override
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        if isinstance(self.state, _JoinedState):
-            raise ValueError("a Hybrid shares out one model; build it again after parameters were added")
-        super().add_param_group(param_group)
+    def add_param_group(self, param_group: dict[str, Any], *, member: str = "real") -> None:
+        """Gives further parameters to a member; build torch schedulers after it, they know the groups of their time.
+
+        Args:
+            param_group: as in torch.
+            member: who takes it, "binary" or "real".
+
+        Raises:
+            ValueError: a parameter is claimed already, or is not ±1 where there are no latent weights.
+        """
+        if not isinstance(self.state, _JoinedState):
+            super().add_param_group(param_group)
+            return
+        owner = self._member(member)
+        group = _with_names(param_group, sum(len(group["params"]) for group in self.param_groups))
+        claims = {parameter: name for name in self.members for parameter in self._owned(name)}
+        for name, parameter in named(group):
+            if parameter in claims:
+                raise ValueError(f"{name} is claimed by {claims[parameter]} already; give it to one member only")
+            if isinstance(owner, LatentFree):
+                check_signs(name, parameter, type(owner).__name__)
+        owner.add_param_group(group)
+        self.param_groups.append(owner.param_groups[-1])
+        self._join()
+
+    def _owned(self, member: str) -> Iterator[Tensor]:
+        for group in self.members[member].param_groups:
+            yield from group["params"]
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what `state_dict` gave; each member takes its part and may refuse it.
+        """Restores what `state_dict` gave; each member takes its part.
 
         Raises:
-            ValueError: the number of groups differs, or a member's part is of another optimizer or shape.
+            ValueError: the number of groups differs, or a member's part is of another optimizer or shape; nothing is
+                restored.
         """
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError(f"the saved state has {len(saved)} groups and this Hybrid {len(self.param_groups)}")
+        for index, (group, own) in enumerate(zip(saved, self.param_groups, strict=True)):
+            if len(group["params"]) != len(own["params"]):
+                raise ValueError(
+                    f"the saved state has {len(group['params'])} parameters in group {index} and this Hybrid "
+                    f"{len(own['params'])}; load it for the model it was saved with"
+                )
+        parts = {name: self._part(name, state_dict) for name in self.members}
         for name, member in self.members.items():
-            groups = [saved[index] for index in self.group_indices(name)]
-            ids = {index for group in groups for index in group["params"]}
-            state = {index: value for index, value in state_dict["state"].items() if index in ids}
-            member.load_state_dict({"state": state, "param_groups": groups})
-        self.param_groups[:] = self._groups()
+            if isinstance(member, StrictOptimizer):
+                member.check_state_dict(parts[name])
+            else:
+                check_saved(member.optimizer if isinstance(member, Latent) else member, parts[name])
+        for name, member in self.members.items():
+            positions = self.group_indices(name)
+            member.load_state_dict(parts[name])
+            for position, group in zip(positions, member.param_groups, strict=True):
+                self.param_groups[position] = group
+
+    def _part(self, member: str, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """What a member has of a saved state."""
+        groups = [state_dict["param_groups"][index] for index in self.group_indices(member)]
+        ids = {index for group in groups for index in group["params"]}
+        return {"state": {k: v for k, v in state_dict["state"].items() if k in ids}, "param_groups": groups}
 
     @override
     def __repr__(self) -> str:
@@ -175,6 +248,15 @@ def _check_claims(members: Mapping[str, Optimizer], names: Mapping[Tensor, str])
     unclaimed = [name for parameter, name in names.items() if parameter not in owners]
     if unclaimed:
         raise ValueError(f"no optimizer claims {', '.join(unclaimed)}; give them to binary= or real=")
+
+
+def _with_names(param_group: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The group with names for its parameters, as all groups of a Hybrid have."""
+    params = param_group["params"]
+    pairs = [params] if isinstance(params, Tensor) else list(params)
+    if not all(isinstance(pair, tuple) for pair in pairs):
+        pairs = [(f"parameter {count + index}", parameter) for index, parameter in enumerate(pairs)]
+    return {**param_group, "params": [p for _, p in pairs], "param_names": [name for name, _ in pairs]}
 
 
 @torch.no_grad()

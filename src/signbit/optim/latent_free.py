@@ -6,12 +6,23 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from signbit.optim.strict import StrictOptimizer
+from signbit.params import BinaryOwner
+from signbit.quantizers import SignQuantizer, TwoLevel
 
-__all__ = ["LatentFree", "Tensors", "check_rate", "check_threshold", "count_refused", "use_foreach"]
+__all__ = [
+    "LatentFree",
+    "Tensors",
+    "check_rate",
+    "check_signs",
+    "check_threshold",
+    "count_refused",
+    "refuse_latent_domains",
+    "use_foreach",
+]
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -25,11 +36,43 @@ class LatentFree(StrictOptimizer, ABC):
     @final
     @override
     def _check_weight(self, name: str, weight: Tensor) -> None:
-        if not bool((weight.abs() == 1).all()):
-            raise ValueError(
-                f"{name}: {type(self).__name__} needs weights of -1 and +1 and found others; "
-                "Hybrid(model, binary=...) sets them, or copy signbit.quantizers.sign(weight) into the weight"
-            )
+        check_signs(name, weight, type(self).__name__)
+
+
+def check_signs(name: str, weight: Tensor, optimizer: str) -> None:
+    """Refuses a weight with values other than −1 and +1."""
+    if not bool((weight.abs() == 1).all()):
+        raise ValueError(
+            f"{name}: {optimizer} needs weights of -1 and +1 and found others; "
+            "Hybrid(model, binary=...) sets them, or copy signbit.quantizers.sign(weight) into the weight"
+        )
+
+
+def refuse_latent_domains(model: nn.Module, optimizer: LatentFree) -> None:
+    """Refuses layers that cannot learn from weights which are ±1, whatever owns them.
+
+    Two levels are found by ranking the weights, which leaves nothing to rank; and where the surrogate gradient of the
+    sign is 0 at ±1, no gradient ever arrives.
+    """
+    owned = {weight for group in optimizer.param_groups for weight in group["params"]}
+    for path, owner in model.named_modules():
+        if isinstance(owner, BinaryOwner) and not owned.isdisjoint(owner.parameters(recurse=False)):
+            reason = _needs_latents(getattr(owner, "weight_quantizer", None))
+            if reason is not None:
+                raise ValueError(
+                    f"{path or type(owner).__name__}: its weight quantizer {reason}, and {type(optimizer).__name__} "
+                    "keeps only signs; use Latent(...) or BAMSProd, or the quantizer 'sign'"
+                )
+
+
+def _needs_latents(quantizer: object) -> str | None:
+    if isinstance(quantizer, TwoLevel):
+        return "TwoLevel tells weights apart by their size"
+    if isinstance(quantizer, SignQuantizer):
+        device = next((buffer.device for buffer in quantizer.buffers()), None)
+        if not bool(quantizer.surrogate(torch.tensor([-1.0, 1.0], device=device)).any()):
+            return f"{type(quantizer).__name__} passes no gradient at -1 and +1"
+    return None
 
     @final
     @torch.no_grad()

@@ -1,8 +1,7 @@
 """What the optimizers of binary weights have in common: they read everything before they write anything."""
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +9,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
-__all__ = ["StrictOptimizer", "blocks", "named"]
+from signbit.optim.checks import check_dense, check_finite, check_saved, named, saved_states
+
+__all__ = ["StrictOptimizer", "blocks"]
 
 # Elements of a slice: its temporaries stay in the cache and their memory is reused (benchmarks/optim_step.py).
 BLOCK = 1 << 18
@@ -36,6 +37,7 @@ class StrictOptimizer(Optimizer, ABC):
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self._versions: dict[Tensor, int] = {}
+        self._steps = 0
         super().__init__(params, defaults)
 
     @abstractmethod
@@ -63,6 +65,7 @@ class StrictOptimizer(Optimizer, ABC):
         Args:
             closure: evaluates the model again and returns the loss, as in torch.
         """
+        self._steps += 1
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -71,7 +74,8 @@ class StrictOptimizer(Optimizer, ABC):
             self._check_group(group, scheduled=True)
             for name, weight in named(group):
                 if weight.grad is not None:
-                    _check_gradient(name, weight.grad)
+                    check_dense(name, weight.grad)
+                    check_finite(name, weight.grad, self._steps)
                     # Every write in place counts the version up: weights nobody else has touched need no second look.
                     if self._versions.get(weight) != weight._version:
                         self._check_weight(name, weight)
@@ -88,6 +92,7 @@ class StrictOptimizer(Optimizer, ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._versions = {}
+        self._steps = 0
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -96,38 +101,17 @@ class StrictOptimizer(Optimizer, ABC):
         Raises:
             ValueError: the state belongs to another optimizer or to tensors of another shape; nothing is restored.
         """
-        saved_ids = [index for group in state_dict["param_groups"] for index in group["params"]]
-        weights = [weight for group in self.param_groups for weight in group["params"]]
-        saved = {weight: state_dict["state"].get(index, {}) for index, weight in zip(saved_ids, weights, strict=False)}
-        self._check_saved(state_dict["param_groups"], saved)
+        self.check_state_dict(state_dict)
+        saved = saved_states(self, state_dict)
         super().load_state_dict(state_dict)
-        for weight, state in saved.items():
+        for weight, state in saved:
             # torch has cast the statistics to the weight's dtype, and in bfloat16 they stall.
             for key in self.statistics if state else ():
                 self.state[weight][key] = state[key].to(weight.device, torch.float32, copy=True)
 
-    def _check_saved(self, groups: Iterable[Mapping[str, Any]], saved: Mapping[Tensor, Mapping[str, Any]]) -> None:
-        kind = type(self).__name__
-        for group in groups:
-            missing = sorted(self.defaults.keys() - group.keys())
-            if missing:
-                raise ValueError(
-                    f"{kind} cannot load the state of another optimizer: a saved group has no {', '.join(missing)}; "
-                    "build the optimizer that saved it"
-                )
-        expected = {*self.statistics, *self.masses}
-        for weight, state in saved.items():
-            if state and state.keys() != expected:
-                raise ValueError(
-                    f"{kind} cannot load the state of another optimizer: it holds {', '.join(sorted(map(str, state)))} "
-                    f"instead of {', '.join(sorted(expected))}; build the optimizer that saved it"
-                )
-            for key in self.statistics if state else ():
-                if state[key].shape != weight.shape:
-                    raise ValueError(
-                        f"{kind} cannot load this state: {key} has shape {tuple(state[key].shape)}, its weight "
-                        f"{tuple(weight.shape)}; load it for the model it was saved with"
-                    )
+    def check_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Refuses what `load_state_dict` would, and restores nothing."""
+        check_saved(self, state_dict, shaped=self.statistics, expected={*self.statistics, *self.masses})
 
     def _initialise(self, weight: Tensor) -> None:
         state = self.state[weight]
@@ -135,12 +119,6 @@ class StrictOptimizer(Optimizer, ABC):
             state.update(dict.fromkeys(self.masses, 0.0))
             for key in self.statistics:
                 state[key] = torch.zeros_like(weight, dtype=torch.float32, memory_format=torch.preserve_format)
-
-
-def named(group: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    """Yields name and tensor of each parameter of a group; its position where it has no name."""
-    names = group.get("param_names") or [f"parameter {index}" for index in range(len(group["params"]))]
-    yield from zip(names, group["params"], strict=True)
 
 
 def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -154,18 +132,3 @@ def blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     else:
         rows = max(1, BLOCK * len(first) // first.numel())
         yield from zip(*(torch.split(tensor, rows) for tensor in tensors), strict=True)
-
-
-def _check_gradient(name: str, gradient: Tensor) -> None:
-    if gradient.layout != torch.strided or gradient.is_complex():
-        raise ValueError(
-            f"{name}: the gradient must be dense and real, got {gradient.layout} of {gradient.dtype}; "
-            "give this parameter to another optimizer"
-        )
-    if gradient.numel() > 0:
-        low, high = gradient.aminmax()
-        if not math.isfinite(low.float() + high.float()):
-            raise ValueError(
-                f"{name}: its gradient is not finite, so that no weight was changed; lower the learning rate of the "
-                "real parameters, or skip such steps as torch.amp.GradScaler does"
-            )
