@@ -38,6 +38,24 @@ class LatentFree(StrictOptimizer, ABC):
     def _check_weight(self, name: str, weight: Tensor) -> None:
         check_signs(name, weight, type(self).__name__)
 
+    @final
+    @torch.no_grad()
+    def dead_zone(self) -> dict[Tensor, Tensor]:
+        """Counts, for each weight tensor with statistics, the values that the threshold alone kept from flipping.
+
+        Ask after a step, before a scheduler moves the threshold. Counts are int64 scalars on the weight's device.
+        """
+        return {
+            weight: self._refused(group, weight)
+            for group in self.param_groups
+            for weight in group["params"]
+            if self.state.get(weight)
+        }
+
+    @abstractmethod
+    def _refused(self, group: Mapping[str, Any], weight: Tensor) -> Tensor:
+        """Number of a tensor's values in the dead zone 0 < w·r ≤ τ, as an int64 scalar."""
+
 
 def check_signs(name: str, weight: Tensor, optimizer: str) -> None:
     """Refuses a weight with values other than −1 and +1."""
@@ -73,24 +91,6 @@ def _needs_latents(quantizer: object) -> str | None:
         if not bool(quantizer.surrogate(torch.tensor([-1.0, 1.0], device=device)).any()):
             return f"{type(quantizer).__name__} passes no gradient at -1 and +1"
     return None
-
-    @final
-    @torch.no_grad()
-    def dead_zone(self) -> dict[Tensor, Tensor]:
-        """Counts, for each weight tensor with statistics, the values that the threshold alone kept from flipping.
-
-        Ask after a step, before a scheduler moves the threshold. Counts are int64 scalars on the weight's device.
-        """
-        return {
-            weight: self._refused(group, weight)
-            for group in self.param_groups
-            for weight in group["params"]
-            if self.state.get(weight)
-        }
-
-    @abstractmethod
-    def _refused(self, group: Mapping[str, Any], weight: Tensor) -> Tensor:
-        """Number of a tensor's values in the dead zone 0 < w·r ≤ τ, as an int64 scalar."""
 
 
 def count_refused(pull: Tensor, bound: Tensor | float) -> Tensor:
