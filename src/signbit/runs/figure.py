@@ -55,7 +55,10 @@ def draw(comparison: Comparison, path: str | Path) -> Path:
         validated = any(group.last("validation_loss") is not None for group in comparison.groups)
         both = validated and len(comparison.groups) <= 4
         for index, group in enumerate(comparison.groups):
-            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linestyle": STROKES[index // len(COLOURS) % len(STROKES)]}
+            look: dict[str, Any] = {
+                "color": COLOURS[index % len(COLOURS)],
+                "linestyle": STROKES[index // len(COLOURS) % len(STROKES)],
+            }
             for axes, quantity in ((accuracy, "accuracy"), (loss, "loss")):
                 if both:
                     _curve(axes, group, f"train_{quantity}", linewidth=0.7, alpha=0.7, band=False, **look)
