@@ -7,13 +7,24 @@ from pathlib import Path
 from signbit.recipes.cifar10 import BINARYNET, BINARYNET_SMALL, RESNET20
 from signbit.recipes.digits import DIGITS
 from signbit.recipes.mnist import MNIST_CNN, MNIST_MLP
+from signbit.recipes.sbnn import SBNN_CIFAR10, SBNN_CIFAR10_AUTHORS, SBNN_MNIST
 from signbit.training import Recipe, load_recipe, override, split_words
 
 __all__ = ["get", "names", "optimizers", "parse"]
 
 _RECIPES: dict[str, dict[str, Recipe]] = {
     variants[0].name: {recipe.optim.name: recipe for recipe in variants}
-    for variants in (BINARYNET, BINARYNET_SMALL, DIGITS, MNIST_CNN, MNIST_MLP, RESNET20)
+    for variants in (
+        BINARYNET,
+        BINARYNET_SMALL,
+        DIGITS,
+        MNIST_CNN,
+        MNIST_MLP,
+        RESNET20,
+        SBNN_CIFAR10,
+        SBNN_CIFAR10_AUTHORS,
+        SBNN_MNIST,
+    )
 }
 
 
