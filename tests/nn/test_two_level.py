@@ -58,6 +58,24 @@ def test_is_the_convolution_with_the_levels(options, weight_quantizer, pad_value
     torch.testing.assert_close(layer(x[0]), layer(x)[0])
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("pad_value", [-1, 0, 1])
+def test_is_the_count_of_ones_too(pad_value, stride):
+    """sparse.md §1.5: η·(2A − K) + ξ·(2S − n), with A taps of two ones, K ones of the filter, S ones, n valid taps."""
+    torch.manual_seed(0)
+    layer = BinaryConv2d(5, 7, 3, stride, 1, weight_quantizer="twolevel(density=0.2)", pad_value=pad_value)
+    x = torch.randn(2, 5, 6, 7)
+    low, high = (level.view(-1, 1, 1) for level in layer.weight_quantizer.levels(layer.weight))
+    mask, every = (~layer.weight_bits()).float(), torch.ones(1, 5, 3, 3)
+    valid = F.pad(torch.ones_like(x), (1, 1, 1, 1), value=abs(pad_value))
+    ones = F.pad((sign(x) + 1) / 2, (1, 1, 1, 1), value=max(pad_value, 0))
+    both, filters, window, taps = (
+        F.conv2d(a, kernel, stride=stride) for a, kernel in ((ones, mask), (valid, mask), (ones, every), (valid, every))
+    )
+    expected = (high - low) * (2 * both - filters) + low * (2 * window - taps)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("weight_quantizer", QUANTIZERS)
 def test_linear_and_one_dimension(weight_quantizer):
     torch.manual_seed(0)

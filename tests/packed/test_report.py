@@ -50,7 +50,8 @@ def network() -> Graph:
 
 
 def test_counts_of_every_node():
-    report = inspect(network())
+    graph = network()
+    report = inspect(graph)
     rows = {row.name: row for row in report.rows}
     assert [row.name for row in report.rows] == ["look", "stem", "sign", "conv", "cut", "sparse", "pool", "norm"]
     stem, conv, sparse = rows["stem"], rows["conv"], rows["sparse"]
@@ -59,7 +60,10 @@ def test_counts_of_every_node():
     assert (conv.input_bits, conv.packing) == (1, "packed")
     assert conv.notes == ("pad_value 0 costs a border correction; +1 is free",)
     assert sparse.weight_bits < 0.5
-    assert "of the rarer sign" in sparse.notes[0]
+    ones = graph.node("sparse").weight.decode(8, 288).mean(axis=1)
+    assert sparse.density == pytest.approx(np.minimum(ones, 1 - ones).mean())
+    assert sparse.notes[0].startswith(f"{sparse.density:.2%} of the weights have the rarer sign: 0.")
+    assert conv.density is None
     assert "float32 weights" in stem.packing
     assert "depend" in rows["norm"].packing
     assert rows["cut"].bytes == 32 * 5

@@ -36,6 +36,17 @@ def test_the_parameter_is_near_the_best(depth, density):
     assert len(chosen) <= 1.05 * best + 1
 
 
+RICE_BITS = {0.25: 0.821, 0.1: 0.476, 0.05: 0.290, 0.04: 0.243, 0.03: 0.197, 0.02: 0.142, 0.01: 0.081, 0.005: 0.045}
+
+
+@pytest.mark.parametrize("density", RICE_BITS)
+def test_bits_a_weight_of_random_masks(density):
+    """sparse.md §4.1: one stream over the whole mask; its figures have three digits."""
+    mask = np.flatnonzero(np.random.default_rng(0).random(2**20) < density)
+    stream = rice.encode([mask], [rice.parameter(len(mask), 2**20)])
+    assert 8 * len(stream) / 2**20 == pytest.approx(RICE_BITS[density], rel=0.01, abs=0.0006)
+
+
 def test_no_filters_take_no_bytes():
     assert rice.encode([], []).size == 0
     assert rice.decode(np.zeros(0, np.uint8), np.zeros(0, int), np.zeros(0, int), 64) == []

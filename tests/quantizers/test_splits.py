@@ -70,6 +70,18 @@ def test_golden_values_of_given_assignments():
     assert error(W, W.abs().mean() * torch.where(W < 0, -1, 1)).item() == pytest.approx(1.0846875, abs=1e-6)
 
 
+def test_golden_values_of_the_papers_symbols():
+    found = free_split(W)
+    assert (found.upper.sum(), (found.high - found.low).item()) == (2, pytest.approx(1.158333, abs=1e-6))
+    spread, middle = (found.high - found.low) / 2, (found.high + found.low) / 2
+    assert (spread.item(), middle.item()) == (pytest.approx(0.579167, abs=1e-6), pytest.approx(0.420833, abs=1e-6))
+    assert torch.equal(found.upper, middle < W)
+    mean, centred = W.mean(), (W - W.mean()).abs().mean()
+    assert (mean.item(), centred.item()) == (pytest.approx(0.13125), pytest.approx(0.434375))
+    shortcut = mean + centred * torch.where(mean > W, -1, 1)
+    assert error(W, shortcut).item() == pytest.approx(0.600234, abs=1e-6)
+
+
 def test_free_split_is_the_best_of_all_assignments():
     for weight in vectors(150):
         errors, _ = two_level_errors(weight)

@@ -17,7 +17,7 @@ from signbit.packed.container import dumps
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
 from signbit.packed.schema import tensor_fields
-from signbit.packed.weights import Codebook, Dense, Gaps
+from signbit.packed.weights import Codebook, Gaps
 
 OPS_CONVENTION = "OPs = binary MACs / 64 + float MACs, classifier included, mixed MACs not"
 
@@ -29,13 +29,18 @@ _OWN_NODE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One node: `weight_bits` are stored bits per weight, `packing` says "packed" or why not, `notes` what costs."""
+    """One node: `weight_bits` are stored bits per weight, `packing` says "packed" or why not, `notes` what costs.
+
+    `density` is the share of weights with their filter's rarer sign, where it is known without unpacking (gaps) or the
+    weights have two levels.
+    """
 
     name: str
     op: str
     shape: tuple[int, ...]
     input_bits: int
     weight_bits: float | None
+    density: float | None
     weights: int
     bytes: int
     binary_macs: int
@@ -155,6 +160,7 @@ def _row(graph: Graph, node: n.Node) -> Row:
         shape=shape,
         input_bits=_edge_bits(edges[0]),
         weight_bits=8 * _weight_bytes(node) / weights if weights else None,
+        density=_density(node, edges[0]),
         weights=weights,
         bytes=_tensor_bytes(node) + _weight_bytes(node),
         binary_macs=macs * bits.planes if binary and bits is not None else 0,
@@ -180,6 +186,21 @@ def _weight_bytes(node: n.Node) -> int:
     if isinstance(node, n.BinaryConv | n.BinaryLinear):
         return sum(getattr(node.weight, name).nbytes for name in tensor_fields(type(node.weight)))
     return node.weight.nbytes if isinstance(node, n.Conv | n.Linear) else 0
+
+
+def _density(node: n.Node, x: Edge) -> float | None:
+    if not isinstance(node, n.BinaryConv | n.BinaryLinear):
+        return None
+    if isinstance(node.weight, Gaps):
+        return int(node.weight.count.sum(dtype=np.int64)) / _weights(node, x)
+    if node.levels is None:
+        return None
+    set_share = node.weight.decode(node.filters, node.depth(x)).mean(axis=1)
+    return float(np.minimum(set_share, 1 - set_share).mean())
+
+
+def _entropy(p: float) -> float:
+    return float(-sum(q * np.log2(q) for q in (p, 1 - p) if q > 0))
 
 
 def _tensor_bytes(node: n.Node) -> int:
@@ -226,19 +247,17 @@ def _notes(node: n.Node, x: Edge) -> list[str]:
             notes.append("two activation planes: twice the binary MACs")
         if node.levels is not None:
             notes.append("weight levels other than -a, +a cost a window sum shared by all filters")
-        notes += _weight_notes(node.weight, _weights(node, x))
+        if (density := _density(node, x)) is not None:
+            stored = 8 * _weight_bytes(node) / _weights(node, x)
+            notes.append(
+                f"{density:.2%} of the weights have the rarer sign: {stored:.3f} bits a weight, entropy "
+                f"{_entropy(density):.3f}"
+            )
+        if isinstance(node.weight, Codebook):
+            notes.append(f"weights as a codebook of {1 << node.weight.width} kernels")
     if isinstance(node, n.Threshold) and len(node.inputs) == 2:
         notes.append(f"thresholds from a table of {node.threshold.shape[1]} window sums per channel")
     return notes
-
-
-def _weight_notes(weight: Dense | Gaps | Codebook, weights: int) -> list[str]:
-    match weight:
-        case Gaps():
-            return [f"weights as gaps: {int(weight.count.sum(dtype=np.int64)) / weights:.2%} of the rarer sign"]
-        case Codebook():
-            return [f"weights as a codebook of {1 << weight.width} kernels"]
-    return []
 
 
 def _cells(row: Row) -> tuple[str, ...]:
