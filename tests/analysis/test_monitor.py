@@ -80,6 +80,18 @@ def test_the_dead_zone_is_that_of_the_latent_free_member() -> None:
     assert movement.flips.layers["0.weight"] == 5 / 20
 
 
+def test_weights_that_the_model_does_not_have_are_passed_over() -> None:
+    network, other = BinaryLinear(3, 2, bias=False), nn.Parameter(torch.ones(4))
+    with torch.no_grad():
+        network.weight.fill_(1.0)
+    optimizer = Bop([network.weight, other], lr=1.0, threshold=0.5)
+    monitor = Monitor(network, optimizer)
+    for weight in (network.weight, other):
+        weight.grad = torch.full_like(weight, 0.4)
+    optimizer.step()
+    assert read(monitor).dead_zone == Shares(1.0, {"weight": 1.0})
+
+
 def test_a_monitor_goes_on_where_another_stopped() -> None:
     whole, broken = model(), model()
     steps = (3, 20, 7, 5, 20, 1, 2)

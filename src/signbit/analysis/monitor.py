@@ -113,7 +113,8 @@ class Monitor:
             _sum_up(self._flips, self._counter.counts)
             for member in self._members:
                 refused = member.dead_zone().items()
-                _sum_up(self._refused, {self._names[weight]: count for weight, count in refused})
+                # A group added since then may hold weights of another model.
+                _sum_up(self._refused, {self._names[w]: count for w, count in refused if w in self._names})
 
     def _mean(self, sums: Mapping[str, Tensor]) -> Shares:
         return Shares.of({name: int(count) / self._watched for name, count in sums.items()}, self._sizes)
