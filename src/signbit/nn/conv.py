@@ -1,11 +1,13 @@
 """Convolutions of signs, with explicit padding."""
 
+from abc import abstractmethod
 from typing import Any, Literal, final
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
+from signbit.nn import integers
 from signbit.nn.layer import BinaryLayer
 from signbit.quantizers import Quantizer
 
@@ -51,7 +53,12 @@ class BinaryConvNd(BinaryLayer):
             return tuple((total // 2, total - total // 2) for total in totals)
         return tuple((int(size), int(size)) for size in self.padding)
 
-    @override
+    @property
+    def _even_padding(self) -> tuple[int, ...] | None:
+        """Padding of each spatial dimension, where it is the same on both sides."""
+        sides = self.padding_sides
+        return tuple(before for before, _ in sides) if all(before == after for before, after in sides) else None
+
     def _surrounded(self, code: Tensor) -> Tensor:
         # F.pad names the last dimension first.
         sides = [size for before_after in reversed(self.padding_sides) for size in before_after]
@@ -60,10 +67,15 @@ class BinaryConvNd(BinaryLayer):
     @override
     def _shared_sum(self, code: Tensor) -> Tensor:
         # First over the channels, then over the window: one channel per group is left to convolve.
+        code = self._surrounded(code)
         channels = code.dim() - 1 - self.spatial
         grouped = (*code.shape[:channels], self.groups, -1, *code.shape[channels + 1 :])
         total = code.reshape(grouped).sum(channels + 1)
-        return self._product(total, total.new_ones(self.groups, 1, *self.kernel_size))
+        return self._convolve(total, total.new_ones(self.groups, 1, *self.kernel_size), 0)
+
+    @abstractmethod
+    def _convolve(self, input: Tensor, weight: Tensor, padding: int | tuple[int, ...]) -> Tensor:
+        """Plain convolution with this layer's stride, dilation and groups, padded with 0."""
 
     @override
     def extra_repr(self) -> str:
@@ -122,7 +134,24 @@ class BinaryConv2d(BinaryConvNd, nn.Conv2d):
 
     @override
     def _product(self, code: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(code, weight, None, self.stride, 0, self.dilation, self.groups)
+        padding = self._even_padding
+        if padding is not None and self.input_quantizer and self.weight_quantizer and integers.serves(code):
+            return integers.integer_conv2d(
+                code,
+                weight,
+                pad_value=self.pad_value,
+                stride=self.stride,
+                padding=padding,
+                dilation=self.dilation,
+                groups=self.groups,
+            )
+        if padding is not None and self.pad_value == 0:
+            return self._convolve(code, weight, padding)
+        return self._convolve(self._surrounded(code), weight, 0)
+
+    @override
+    def _convolve(self, input: Tensor, weight: Tensor, padding: int | tuple[int, ...]) -> Tensor:
+        return F.conv2d(input, weight, None, self.stride, padding, self.dilation, self.groups)
 
 
 @final
@@ -174,4 +203,8 @@ class BinaryConv1d(BinaryConvNd, nn.Conv1d):
 
     @override
     def _product(self, code: Tensor, weight: Tensor) -> Tensor:
-        return F.conv1d(code, weight, None, self.stride, 0, self.dilation, self.groups)
+        return self._convolve(self._surrounded(code), weight, 0)
+
+    @override
+    def _convolve(self, input: Tensor, weight: Tensor, padding: int | tuple[int, ...]) -> Tensor:
+        return F.conv1d(input, weight, None, self.stride, padding, self.dilation, self.groups)

@@ -53,12 +53,12 @@ class BinaryLayer(BinaryOwner):
 
     def dot(self, input: Tensor) -> Tensor:
         """Product of the input's code with the weight's code, padding included, before scale and bias."""
-        code = self._surrounded(self._input_code(input))
-        return self._product(code, self.weight if self.weight_quantizer is None else self.weight_quantizer(self.weight))
+        weight = self.weight if self.weight_quantizer is None else self.weight_quantizer(self.weight)
+        return self._product(self._input_code(input), weight)
 
     def window_sum(self, input: Tensor) -> Tensor:
         """Sum of the input's code over each window, padding included, with one channel, or one for each group."""
-        return self._shared_sum(self._surrounded(self._input_code(input)))
+        return self._shared_sum(self._input_code(input))
 
     def rescale(
         self, dot: Tensor, window_sum: Tensor | None = None, levels: tuple[Tensor, Tensor] | None = None
@@ -94,7 +94,7 @@ class BinaryLayer(BinaryOwner):
         if not isinstance(quantizer, TwoLevel | Ternary):
             return self.rescale(self.dot(input))
         # Code and levels together: to rank the weights is the dear part, and each needs it.
-        code = self._surrounded(self._input_code(input))
+        code = self._input_code(input)
         weight, low, high = quantizer.encode(self.weight)
         shared = None if self._domain() is None else self._shared_sum(code)
         return self.rescale(self._product(code, weight), shared, (low, high))
@@ -132,16 +132,12 @@ class BinaryLayer(BinaryOwner):
         return input if self.input_quantizer is None else self.input_quantizer(input)
 
     @abstractmethod
-    def _surrounded(self, code: Tensor) -> Tensor:
-        """The input's code with its padding."""
-
-    @abstractmethod
     def _product(self, code: Tensor, weight: Tensor) -> Tensor:
-        """Product of a padded code with a weight, without scale and bias."""
+        """Product of the input's code, padded here, with a weight, without scale and bias."""
 
     @abstractmethod
     def _shared_sum(self, code: Tensor) -> Tensor:
-        """Sum of a padded code over each window and the channels of each group."""
+        """Sum of the input's code, padded here, over each window and the channels of each group."""
 
     def _filters_per_sum(self, window_sum: Tensor) -> int:
         """1 where one sum is broadcast to all filters."""

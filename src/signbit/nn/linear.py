@@ -46,10 +46,6 @@ class BinaryLinear(BinaryLayer, nn.Linear):
         self._set_quantizers(weight_quantizer, input_quantizer)
 
     @override
-    def _surrounded(self, code: Tensor) -> Tensor:
-        return code
-
-    @override
     def _product(self, code: Tensor, weight: Tensor) -> Tensor:
         return F.linear(code, weight)
 
