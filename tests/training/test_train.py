@@ -141,3 +141,22 @@ def test_the_fast_mode_trains(recipe: Recipe, tmp_path: Path) -> None:
     assert all(value.dtype != torch.bfloat16 for value in weights(result.path).values())
     measured = evaluate_run(result.path, split="validation")
     assert result.metrics["validation_loss"] == pytest.approx(measured.loss, rel=1e-6)
+
+
+def test_the_fast_mode_needs_a_compiler(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ValueError, match=r"no C\+\+ compiler .*install one, or take mode exact"):
+        train(replace(recipe, mode="fast"), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_fast_run_resumes_bit_for_bit(recipe: Recipe, tmp_path: Path) -> None:
+    recipe = replace(recipe, epochs=2, mode="fast", threads=1)
+    train(recipe, tmp_path / "whole", progress=False)
+    with pytest.raises(KilledError):
+        train(recipe, tmp_path / "stopped", progress=False, callbacks=(Kill(),))
+    resume(tmp_path / "stopped", progress=False)
+    assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "stopped"))

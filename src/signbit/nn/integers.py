@@ -47,7 +47,7 @@ def integer_conv2d(
 
     Args:
         code: −1 or +1, (N, C, H, W), real dtype.
-        weight: −1 or +1, (filters, C/groups, kh, kw), real dtype.
+        weight: −1, 0 or +1, (filters, C/groups, kh, kw), real dtype.
         pad_value: −1, 0 or +1.
         stride: two numbers.
         padding: two numbers, of rows above and below and of columns left and right.
@@ -62,7 +62,8 @@ def integer_conv2d(
 class _IntegerConv2d(Function):
     @staticmethod
     def forward(code: Tensor, weight: Tensor, pad_value: int, window: list[list[int]], groups: int) -> Tensor:
-        distance = (code + 1 if pad_value == 0 else code != pad_value).to(torch.uint8)
+        # Arithmetic, because compiled code is slow to turn booleans into bytes.
+        distance = (code + 1 if pad_value == 0 else code * (-pad_value / 2) + 0.5).to(torch.uint8)
         return _distance_conv2d(distance, weight, pad_value, *window, groups)
 
     @staticmethod
@@ -81,7 +82,7 @@ class _IntegerConv2d(Function):
         if for_weight is not None:
             for_weight = for_weight.to(weight.dtype)
             if ctx.pad_value and any(ctx.window[1]):
-                for_weight = for_weight + ctx.pad_value * _border(grad, code, weight, ctx.window)
+                for_weight = for_weight + ctx.pad_value * _border(low, code, weight, ctx.window)
         return for_code, for_weight, None, None, None
 
 
@@ -89,9 +90,11 @@ def _border(grad: Tensor, code: Tensor, weight: Tensor, window: list[list[int]])
     """Gradient of the weights through a border of ones, the same for all channels: (filters, 1, kh, kw)."""
     stride, (rows, columns), dilation = window
     ring = F.pad(code.new_zeros((1, 1, *code.shape[2:]), dtype=torch.float32), (columns, columns, rows, rows), value=1)
-    total = grad.sum(0, keepdim=True, dtype=torch.float32)
+    # A product, because sums over the batch are slow in the memory order of convolutions.
+    batch = grad.permute(0, 2, 3, 1).flatten(1)
+    total = (batch.new_ones(1, len(batch)) @ batch).view(1, *grad.shape[2:], -1).permute(0, 3, 1, 2)
     filters = weight.new_zeros((weight.shape[0], 1, *weight.shape[2:]), dtype=torch.float32)
-    found = _gradients(total, ring, filters, [stride, [0, 0], dilation], 1, [False, True, False])[1]
+    found = _gradients(total.float(), ring, filters, [stride, [0, 0], dilation], 1, [False, True, False])[1]
     assert found is not None
     return found.to(weight.dtype)
 

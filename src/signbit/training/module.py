@@ -1,7 +1,10 @@
 """What Lightning needs to know of a training run: the step, the batches, the optimizer."""
 
 import math
+import os
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, final
@@ -11,6 +14,7 @@ import torch.nn.functional as F
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from typing_extensions import override
 
 from signbit.data import Dataset
@@ -157,7 +161,25 @@ def _scorer(model: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
         scores: Tensor = model(images)
         return scores
 
-    return torch.compile(score) if recipe.mode == "fast" else score
+    if recipe.mode == "exact":
+        return score
+    compiler = os.environ.get("CXX", {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++"))
+    if shutil.which(compiler) is None and not torch.cuda.is_available():
+        raise TrainingError(
+            f"mode fast compiles the network, and there is no C++ compiler {compiler} (CXX names another); "
+            "install one, or take mode exact"
+        )
+    compiled = torch.compile(score)
+
+    def compiled_score(images: Tensor) -> Tensor:
+        try:
+            return compiled(images)
+        except TorchDynamoException as error:
+            raise TrainingError(
+                f"mode fast could not compile the network ({str(error).splitlines()[0]}); take mode exact"
+            ) from error
+
+    return compiled_score
 
 
 def _no_totals() -> Tensor:
