@@ -66,3 +66,13 @@ def test_ede_temperature_is_the_published_schedule():
     fractions, expected = (0, 0.25, 0.5, 0.75, 1), (0.001, 0.01, 0.1, 1, 10)
     for fraction, temperature in zip(fractions, expected, strict=True):
         assert surrogates.ede_temperature(fraction) == pytest.approx(temperature)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("c", [1.0, 1.25, 1.3])
+def test_clip_is_the_same_when_compiled(c, dtype, monkeypatch):
+    bound = torch.tensor([c, -c, 0.0, 1e30], dtype=dtype)
+    u = torch.cat([bound, torch.nextafter(bound, bound * 2), torch.nextafter(bound, bound * 0), bound * 1e300])
+    expected = surrogates.clip(u, c=c)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(surrogates.clip(u, c=c), expected)
