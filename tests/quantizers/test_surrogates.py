@@ -72,7 +72,7 @@ def test_ede_temperature_is_the_published_schedule():
 @pytest.mark.parametrize("c", [1.0, 1.25, 1.3])
 def test_clip_is_the_same_when_compiled(c, dtype, monkeypatch):
     bound = torch.tensor([c, -c, 0.0, 1e30], dtype=dtype)
-    u = torch.cat([bound, torch.nextafter(bound, bound * 2), torch.nextafter(bound, bound * 0), bound * 1e300])
+    u = torch.cat([bound, torch.nextafter(bound, bound * 2), torch.nextafter(bound, bound * 0)])
     expected = surrogates.clip(u, c=c)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     assert torch.equal(surrogates.clip(u, c=c), expected)
