@@ -258,7 +258,7 @@ def test_groups_changed_behind_its_back_are_an_error(change):
         optimizer.step()
 
 
-@pytest.mark.parametrize("quantizer", ["twolevel(density=0.1)", "twolevel(values=signs)", "approxsign"])
+@pytest.mark.parametrize("quantizer", ["twolevel(density=0.1)", "twolevel(values=signs)", "ternary", "approxsign"])
 def test_domains_that_need_latent_weights_are_refused_beside_an_optimizer_without(quantizer):
     layers = nn.Sequential(BinaryLinear(8, 8), BinaryLinear(8, 8, weight_quantizer=quantizer))
     before = parameters(layers)

@@ -18,8 +18,11 @@ def sparse(recipe: Recipe) -> Recipe:
 
 
 def trained_density(recipe: Recipe, path: Path) -> float:
-    train(recipe, path, progress=False)
-    return density(weight for _, weight in params.named_binary_parameters(load_run(path).model))
+    result = train(recipe, path, progress=False)
+    found = density(weight for _, weight in params.named_binary_parameters(load_run(path).model))
+    assert result.metrics.get("density", found) == found
+    assert ("density" in result.metrics) == (recipe.penalty.share > 0)
+    return found
 
 
 def test_a_share_of_the_loss_lowers_the_density(sparse: Recipe, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from signbit.data.loader import Batch, Loader, mix
 from signbit.quantizers import schedule_quantizers
 from signbit.training.diagnosis import origin_of_nonfinite
 from signbit.training.optimizers import build_optimizer, build_schedulers
-from signbit.training.penalty import check_penalty, penalty
+from signbit.training.penalty import check_penalty, penalty, penalty_figures
 from signbit.training.recipe import Recipe
 
 __all__ = ["EVALUATION_BATCH", "Classification", "InterruptError", "TrainingError"]
@@ -128,7 +128,8 @@ class Classification(LightningModule):
         """Losses and accuracies of the epoch so far; with MixUp or CutMix, training accuracy is on mixed images."""
         loss, hits, count = self.totals.tolist()
         validation = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-        return {"train_accuracy": hits / count, "train_loss": loss / count} | validation
+        reached = penalty_figures(self.recipe, self.model)
+        return {"train_accuracy": hits / count, "train_loss": loss / count} | validation | reached
 
     @override
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

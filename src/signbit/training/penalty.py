@@ -5,10 +5,10 @@ from dataclasses import asdict
 from torch import Tensor, nn
 
 from signbit.params import named_binary_parameters
-from signbit.sparsity import density_penalty
+from signbit.sparsity import density, density_penalty
 from signbit.training.recipe import Recipe
 
-__all__ = ["check_penalty", "penalty"]
+__all__ = ["check_penalty", "penalty", "penalty_figures"]
 
 _LATENT_FREE = ("bop", "bop2ndorder")
 
@@ -36,4 +36,13 @@ def penalty(loss: Tensor, recipe: Recipe, model: nn.Module) -> Tensor:
     """
     if recipe.penalty.share == 0:
         return loss.new_zeros(())
-    return density_penalty(loss, [weight for _, weight in named_binary_parameters(model)], **asdict(recipe.penalty))
+    return density_penalty(loss, _weights(model), **asdict(recipe.penalty))
+
+
+def penalty_figures(recipe: Recipe, model: nn.Module) -> dict[str, float]:
+    """What the penalty has reached: the density of all binary weights together, where there is a penalty."""
+    return {} if recipe.penalty.share == 0 else {"density": density(_weights(model))}
+
+
+def _weights(model: nn.Module) -> list[Tensor]:
+    return [weight for _, weight in named_binary_parameters(model)]
