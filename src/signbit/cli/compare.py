@@ -55,6 +55,7 @@ def _table(comparison: runs.Comparison) -> "Table":
 
     columns: dict[str, list[str]] = {}
     previous = None
+    validated = any(group.last("validation_accuracy") is not None for group in comparison.groups)
     for group in comparison.groups:
         planned = "" if group.planned is None else f"/{group.planned}"
         done = sorted(set(group.epochs))
@@ -65,6 +66,7 @@ def _table(comparison: runs.Comparison) -> "Table":
             "epochs": f"{'–'.join(map(str, dict.fromkeys((done[0], done[-1]))))}{planned}",
             "validation best": _percent(group.best("validation_accuracy")),
             "last": _percent(group.last("validation_accuracy")),
+            "training": "" if validated else _percent(group.last("train_accuracy")),
             **{images: _percent(group.result(images)) for images in comparison.images},
             "flips": _scientific(group.last("flip_ratio")),
             "time": _time(group.last("seconds")),
