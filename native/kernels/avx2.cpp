@@ -193,23 +193,66 @@ uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
   return word;
 }
 
-uint64_t negative_64(const float* x, const float* shift) {
-  uint64_t word = 0;
-  for (int i = 0; i < 64; i += 8) {
-    __m256 value = _mm256_loadu_ps(x + i);
-    if (shift != nullptr) value = _mm256_add_ps(value, _mm256_loadu_ps(shift + i));
-    const __m256 less = _mm256_cmp_ps(value, _mm256_setzero_ps(), _CMP_LT_OQ);
-    word |= (uint64_t)(uint32_t)_mm256_movemask_ps(less) << i;
-  }
-  return word;
-}
-
 #include "kernels/bitplane-avx2-inl.h"
-#include "kernels/elementwise-inl.h"
+#include "kernels/chain-inl.h"
+
+struct Reals256 {
+  using T = __m256;
+  static constexpr size_t kLanes = 8;
+  static SB_INLINE T load(const float* p) { return _mm256_loadu_ps(p); }
+  static SB_INLINE void store(float* p, T a) { _mm256_storeu_ps(p, a); }
+  static SB_INLINE void store_some(float* p, T a, size_t n) {
+    float values[kLanes];
+    _mm256_storeu_ps(values, a);
+    for (size_t i = 0; i < n; ++i) p[i] = values[i];
+  }
+  static SB_INLINE T ints(const int32_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i*)p));
+  }
+  static SB_INLINE T counts(const int32_t* base, uint16_t mask, const uint16_t* p, size_t) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
+    const __m256i count = _mm256_and_si256(wide, _mm256_set1_epi32(mask));
+    const __m256i all = _mm256_loadu_si256((const __m256i*)base);
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(all, _mm256_add_epi32(count, count)));
+  }
+  static SB_INLINE T fill(float a) { return _mm256_set1_ps(a); }
+  static SB_INLINE T multiply(T a, T b) { return _mm256_mul_ps(a, b); }
+  static SB_INLINE T add(T a, T b) { return _mm256_add_ps(a, b); }
+  static SB_INLINE T prelu(T a, T slope, T positive) {
+    const T up = _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_GE_OQ);
+    return _mm256_mul_ps(a, _mm256_blendv_ps(slope, positive, up));
+  }
+  // In this order of operands NaN and zeros stay what they are.
+  static SB_INLINE T clamp(T a, T low, T high) { return _mm256_min_ps(high, _mm256_max_ps(low, a)); }
+  static SB_INLINE T maximum(T a, T b) {
+    const T taken = _mm256_or_ps(_mm256_cmp_ps(b, a, _CMP_GT_OQ), _mm256_cmp_ps(b, b, _CMP_UNORD_Q));
+    return _mm256_blendv_ps(a, b, taken);
+  }
+  struct Total {
+    __m256d low, high;
+  };
+  static SB_INLINE Total zero() { return {_mm256_setzero_pd(), _mm256_setzero_pd()}; }
+  static SB_INLINE void include(Total& total, T a) {
+    total.low = _mm256_add_pd(total.low, _mm256_cvtps_pd(_mm256_castps256_ps128(a)));
+    total.high = _mm256_add_pd(total.high, _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
+  }
+  static SB_INLINE T mean(const Total& total, double count) {
+    const __m256d all = _mm256_set1_pd(count);
+    const __m128 low = _mm256_cvtpd_ps(_mm256_div_pd(total.low, all));
+    const __m128 high = _mm256_cvtpd_ps(_mm256_div_pd(total.high, all));
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
+  }
+  static SB_INLINE uint32_t negative(T a) {
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_LT_OQ));
+  }
+};
+
+#include "kernels/rows-inl.h"
 
 }  // namespace
 
 extern const KernelTable kAvx2Kernels =
-    table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes);
+    table("avx2", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes,
+          row_kernels<Reals256>(run_chain<Reals256, 8>));
 
 }  // namespace sb

@@ -1,4 +1,4 @@
-// AVX-512 F, BW, DQ, VL with VPOPCNTDQ and VNNI.
+// AVX-512 F, BW, DQ, VL with VPOPCNTDQ, VNNI and GFNI.
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
@@ -173,22 +173,63 @@ uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
   return word;
 }
 
-uint64_t negative_64(const float* x, const float* shift) {
-  uint64_t word = 0;
-  SB_UNROLL for (int i = 0; i < 4; ++i) {
-    __m512 value = _mm512_loadu_ps(x + 16 * i);
-    if (shift != nullptr) value = _mm512_add_ps(value, _mm512_loadu_ps(shift + 16 * i));
-    word |= (uint64_t)_mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_LT_OQ) << (16 * i);
-  }
-  return word;
-}
-
 #include "kernels/bitplane-avx512-inl.h"
-#include "kernels/elementwise-inl.h"
+#include "kernels/chain-inl.h"
+
+struct Reals512 {
+  using T = __m512;
+  static constexpr size_t kLanes = 16;
+  static SB_INLINE T load(const float* p) { return _mm512_loadu_ps(p); }
+  static SB_INLINE void store(float* p, T a) { _mm512_storeu_ps(p, a); }
+  static SB_INLINE void store_some(float* p, T a, size_t n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a);
+  }
+  static SB_INLINE T ints(const int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
+  static SB_INLINE T counts(const int32_t* base, uint16_t mask, const uint16_t* p, size_t stride) {
+    const __m256i first = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i*)p));
+    const __m256i both = _mm256_inserti128_si256(first, _mm_loadu_si128((const __m128i*)(p + stride)), 1);
+    const __m512i count = _mm512_and_si512(_mm512_cvtepu16_epi32(both), _mm512_set1_epi32(mask));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(base), _mm512_add_epi32(count, count)));
+  }
+  static SB_INLINE T fill(float a) { return _mm512_set1_ps(a); }
+  static SB_INLINE T multiply(T a, T b) { return _mm512_mul_ps(a, b); }
+  static SB_INLINE T add(T a, T b) { return _mm512_add_ps(a, b); }
+  static SB_INLINE T prelu(T a, T slope, T positive) {
+    const __mmask16 up = _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_GE_OQ);
+    return _mm512_mul_ps(a, _mm512_mask_blend_ps(up, slope, positive));
+  }
+  // In this order of operands NaN and zeros stay what they are.
+  static SB_INLINE T clamp(T a, T low, T high) { return _mm512_min_ps(high, _mm512_max_ps(low, a)); }
+  static SB_INLINE T maximum(T a, T b) {
+    const __mmask16 larger = _mm512_cmp_ps_mask(b, a, _CMP_GT_OQ),
+                    none = _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q);
+    return _mm512_mask_blend_ps((__mmask16)(larger | none), a, b);
+  }
+  struct Total {
+    __m512d low, high;
+  };
+  static SB_INLINE Total zero() { return {_mm512_setzero_pd(), _mm512_setzero_pd()}; }
+  static SB_INLINE void include(Total& total, T a) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
+    total.low = _mm512_add_pd(total.low, _mm512_cvtps_pd(_mm512_castps512_ps256(a)));
+    total.high = _mm512_add_pd(total.high, _mm512_cvtps_pd(high));
+  }
+  static SB_INLINE T mean(const Total& total, double count) {
+    const __m512d all = _mm512_set1_pd(count);
+    const __m256 low = _mm512_cvtpd_ps(_mm512_div_pd(total.low, all));
+    const __m256 high = _mm512_cvtpd_ps(_mm512_div_pd(total.high, all));
+    const __m512d joined = _mm512_castpd256_pd512(_mm256_castps_pd(low));
+    return _mm512_castpd_ps(_mm512_insertf64x4(joined, _mm256_castps_pd(high), 1));
+  }
+  static SB_INLINE uint32_t negative(T a) { return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_LT_OQ); }
+};
+
+#include "kernels/rows-inl.h"
 
 }  // namespace
 
 extern const KernelTable kAvx512Kernels =
-    table("avx512", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes);
+    table("avx512", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes,
+          row_kernels<Reals512>(run_chain<Reals512, 16>));
 
 }  // namespace sb

@@ -1,6 +1,7 @@
 // Bit-planes in AVX2 registers of two widths. Included inside an anonymous namespace, after immintrin.h.
 
 #include "kernels/bitplane-inl.h"
+#include "kernels/spread-inl.h"
 
 // The count of a shift; 64 and more shift everything out.
 inline __m128i count(size_t bits) { return _mm_cvtsi64_si128((long long)bits); }
@@ -74,9 +75,12 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   for (size_t i = 0; i < 64; ++i) out[i * out_stride] = rows[i];
 }
 
-constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Register256>>(0.60f, 60, 150, 1.8f),
-                                 plane_width<TwoInputs<Register128>>(0.55f, 60, 150, 1.5f)},
+constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Register256>>(
+                                     spread_blocks<TwoInputs<Register256>, transpose>, 0.60f, 60, 150, 1.8f),
+                                 plane_width<TwoInputs<Register128>>(
+                                     spread_blocks<TwoInputs<Register128>, transpose>, 0.55f, 60, 150, 1.5f)},
                                 2,
                                 transpose,
                                 {0.49f, 0.147f},
-                                1100};
+                                1100,
+                                0.3f};

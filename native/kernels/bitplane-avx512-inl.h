@@ -1,6 +1,7 @@
 // Bit-planes in AVX-512 registers of three widths. Included inside an anonymous namespace, after immintrin.h.
 
 #include "kernels/bitplane-inl.h"
+#include "kernels/spread-inl.h"
 
 // Truth tables of vpternlog: a is 0xf0, b 0xcc, c 0xaa.
 constexpr int kOdd = 0x96, kMost = 0xe8, kOddNot = 0x69, kMostNot = 0xb2, kChoose = 0xca,
@@ -27,6 +28,17 @@ struct Lanes512 {
   static SB_INLINE T funnel(T a, T b, size_t right) {
     return _mm512_or_si512(_mm512_srl_epi64(a, count(right)), _mm512_sll_epi64(b, count(64 - right)));
   }
+  static SB_INLINE T low_bytes(T a, T b) { return _mm512_unpacklo_epi8(a, b); }
+  static SB_INLINE T high_bytes(T a, T b) { return _mm512_unpackhi_epi8(a, b); }
+  static SB_INLINE T low_shorts(T a, T b) { return _mm512_unpacklo_epi16(a, b); }
+  static SB_INLINE T high_shorts(T a, T b) { return _mm512_unpackhi_epi16(a, b); }
+  static SB_INLINE T low_ints(T a, T b) { return _mm512_unpacklo_epi32(a, b); }
+  static SB_INLINE T high_ints(T a, T b) { return _mm512_unpackhi_epi32(a, b); }
+  static SB_INLINE T low_longs(T a, T b) { return _mm512_unpacklo_epi64(a, b); }
+  static SB_INLINE T high_longs(T a, T b) { return _mm512_unpackhi_epi64(a, b); }
+  static SB_INLINE T turn_blocks(T a) {
+    return _mm512_gf2p8affine_epi64_epi8(fill(0x8040201008040201u), a, 0);
+  }
 };
 
 struct Lanes256 {
@@ -46,6 +58,17 @@ struct Lanes256 {
   static SB_INLINE T choose(T mask, T a, T b) { return _mm256_ternarylogic_epi64(mask, a, b, kChoose); }
   static SB_INLINE T funnel(T a, T b, size_t right) {
     return _mm256_or_si256(_mm256_srl_epi64(a, count(right)), _mm256_sll_epi64(b, count(64 - right)));
+  }
+  static SB_INLINE T low_bytes(T a, T b) { return _mm256_unpacklo_epi8(a, b); }
+  static SB_INLINE T high_bytes(T a, T b) { return _mm256_unpackhi_epi8(a, b); }
+  static SB_INLINE T low_shorts(T a, T b) { return _mm256_unpacklo_epi16(a, b); }
+  static SB_INLINE T high_shorts(T a, T b) { return _mm256_unpackhi_epi16(a, b); }
+  static SB_INLINE T low_ints(T a, T b) { return _mm256_unpacklo_epi32(a, b); }
+  static SB_INLINE T high_ints(T a, T b) { return _mm256_unpackhi_epi32(a, b); }
+  static SB_INLINE T low_longs(T a, T b) { return _mm256_unpacklo_epi64(a, b); }
+  static SB_INLINE T high_longs(T a, T b) { return _mm256_unpackhi_epi64(a, b); }
+  static SB_INLINE T turn_blocks(T a) {
+    return _mm256_gf2p8affine_epi64_epi8(fill(0x8040201008040201u), a, 0);
   }
 };
 
@@ -67,6 +90,15 @@ struct Lanes128 {
   static SB_INLINE T funnel(T a, T b, size_t right) {
     return _mm_or_si128(_mm_srl_epi64(a, count(right)), _mm_sll_epi64(b, count(64 - right)));
   }
+  static SB_INLINE T low_bytes(T a, T b) { return _mm_unpacklo_epi8(a, b); }
+  static SB_INLINE T high_bytes(T a, T b) { return _mm_unpackhi_epi8(a, b); }
+  static SB_INLINE T low_shorts(T a, T b) { return _mm_unpacklo_epi16(a, b); }
+  static SB_INLINE T high_shorts(T a, T b) { return _mm_unpackhi_epi16(a, b); }
+  static SB_INLINE T low_ints(T a, T b) { return _mm_unpacklo_epi32(a, b); }
+  static SB_INLINE T high_ints(T a, T b) { return _mm_unpackhi_epi32(a, b); }
+  static SB_INLINE T low_longs(T a, T b) { return _mm_unpacklo_epi64(a, b); }
+  static SB_INLINE T high_longs(T a, T b) { return _mm_unpackhi_epi64(a, b); }
+  static SB_INLINE T turn_blocks(T a) { return _mm_gf2p8affine_epi64_epi8(fill(0x8040201008040201u), a, 0); }
 };
 
 // Exchanges the blocks of J bits across the diagonal between two registers of rows that are J rows apart.
@@ -109,10 +141,11 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   for (size_t i = 0; i < 64; ++i) out[i * out_stride] = rows[i];
 }
 
-constexpr PlaneTable kPlanes = {
-    {plane_width<Lanes512>(0.70f, 50, 200, 2.0f), plane_width<Lanes256>(0.45f, 35, 110, 1.5f),
-     plane_width<Lanes128>(0.42f, 35, 110, 1.2f)},
-    3,
-    transpose,
-    {0.32f, 0.049f},
-    1100};
+constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f),
+                                 plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f),
+                                 plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f)},
+                                3,
+                                transpose,
+                                {0.32f, 0.049f},
+                                1100,
+                                0.2f};

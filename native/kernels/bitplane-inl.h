@@ -264,9 +264,31 @@ SB_INLINE void combine(const PlaneCall& call, size_t group, const typename V::T*
   }
 }
 
+// The numbers themselves: start + sum, with the same first carry, modulo their width.
+template <class V, int G>
+SB_INLINE void store_counts(const PlaneCall& call, size_t group, const typename V::T* sums, size_t bits) {
+  using T = typename V::T;
+  Waiting<V, G> waiting;
+  T carry[G];
+  SB_UNROLL for (int j = 0; j < G; ++j) carry[j] = V::fill(~(uint64_t)0);
+  const size_t first = group * (bits + G - 1) * G;
+  char* out = (char*)call.out + group * G * kCountRows * V::kBytes;
+  auto add = [&](size_t bit, const T* sum) {
+    SB_UNROLL for (int j = 0; j < G; ++j) {
+      const T start = V::fill(call.starts[first + bit * G + j]);
+      V::store(out + (j * kCountRows + bit) * V::kBytes, V::odd(sum[j], start, carry[j]));
+      carry[j] = V::most(sum[j], start, carry[j]);
+    }
+  };
+  SignedSums<V, G> signed_ = signed_sums<V, G>(sums, bits, waiting);
+  each_bit<V, G>(signed_, bits, add);
+}
+
 template <class V, int G>
 void combine_group(const PlaneCall& call, size_t group, const typename V::T* sums, size_t bits) {
-  if (call.classes == 0)
+  if (call.counts)
+    store_counts<V, G>(call, group, sums, bits);
+  else if (call.classes == 0)
     combine<V, G, false>(call, group, sums, bits);
   else
     combine<V, G, true>(call, group, sums, bits);
@@ -306,6 +328,7 @@ void shift_planes(const ShiftCall& call) {
 }
 
 template <class V>
-constexpr PlaneWidth plane_width(float plane, float group_of_4, float group_of_5, float input) {
-  return {8 * V::kBytes, select_planes<V>, shift_planes<V>, plane, {group_of_4, group_of_5}, input};
+constexpr PlaneWidth plane_width(void (*spread)(const uint64_t*, size_t, uint64_t*), float plane,
+                                 float group_of_4, float group_of_5, float input) {
+  return {8 * V::kBytes, select_planes<V>, shift_planes<V>, spread, plane, {group_of_4, group_of_5}, input};
 }

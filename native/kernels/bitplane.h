@@ -6,6 +6,14 @@
 
 namespace sb {
 
+// Rows of planes that the count of a filter takes: four filters fill a block of 64.
+constexpr size_t kCountRows = 16;
+
+// Counts as 16-bit numbers: eight filters side by side. The 128 lanes of a stream follow one another, streams
+// take turns: (lane % 128, lane / 128, filter).
+constexpr size_t kCountColumns = 8;
+constexpr size_t count_streams(size_t lanes) { return lanes < 128 ? 1 : lanes / 128; }
+
 // Bits of the counter of a bucket: it holds fewer than 2^(bits - 1) planes of one sign.
 constexpr size_t kLeastPlaneBits = 5;
 constexpr size_t kMostPlaneBits = 14;
@@ -20,7 +28,8 @@ struct PlaneCall {
   size_t groups;
   const uint64_t* starts;    // (group, bit, filter): all ones or zeros
   const uint64_t* inverted;  // (group, filter): all ones where the output is turned round
-  void* out;                 // (group, filter, lanes)
+  void* out;                 // (group, filter, lanes), the bits; or, if `counts`,
+  bool counts;               // (group, filter, kCountRows, lanes), bit by bit the overflowing start + sum
   // Lanes of other classes start elsewhere: a mask of lanes, and what their starts differ by.
   size_t classes;
   const void* masks;                 // (class, lanes)
@@ -47,6 +56,9 @@ struct PlaneWidth {
   size_t lanes;
   RunPlanes (*select)(size_t filters, size_t bits);  // filters a pass: 4 or 5
   void (*shift)(const ShiftCall& call);
+  // `bits` planes of each of kCountColumns filters (filter, kCountRows, lanes), as numbers; higher bits are
+  // left undefined.
+  void (*spread)(const uint64_t* counts, size_t bits, uint64_t* out);
   float plane_cost;     // per listed plane
   float group_cost[2];  // per group of 4 or 5 filters
   float input_cost;     // per plane made
@@ -59,6 +71,7 @@ struct PlaneTable {
   void (*transpose)(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride);
   float popcount_cost[2];  // of the channel-packed layout, per row and filter: for itself, and per word
   size_t five_from;        // from this depth on five filters share a pass
+  float count_cost;        // per number that is not compared but turned into a row
 };
 
 }  // namespace sb

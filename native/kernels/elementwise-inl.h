@@ -1,8 +1,7 @@
 // Element-wise loops, written plainly and compiled once per instruction set. Included inside an anonymous
 // namespace, after the including file has defined
-//   uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut)   64 bits of (x ^ invert) <
-//   cut uint64_t negative_64(const float* x, const float* shift)                        64 bits of x + shift
-//   < 0
+//   uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut)
+// the 64 bits of (x ^ invert) < cut.
 
 void threshold(const int32_t* x, const int32_t* invert, const int32_t* cut, size_t n, uint64_t* out) {
   size_t i = 0;
@@ -10,16 +9,6 @@ void threshold(const int32_t* x, const int32_t* invert, const int32_t* cut, size
   if (i == n) return;
   uint64_t word = 0;
   for (size_t j = i; j < n; ++j) word |= (uint64_t)((x[j] ^ invert[j]) < cut[j]) << (j - i);
-  out[i / 64] = word;
-}
-
-void sign(const float* x, const float* shift, size_t n, uint64_t* out) {
-  size_t i = 0;
-  for (; i + 64 <= n; i += 64) out[i / 64] = negative_64(x + i, shift == nullptr ? nullptr : shift + i);
-  if (i == n) return;
-  uint64_t word = 0;
-  for (size_t j = i; j < n; ++j)
-    word |= (uint64_t)((shift == nullptr ? x[j] : x[j] + shift[j]) < 0) << (j - i);
   out[i / 64] = word;
 }
 
@@ -38,27 +27,8 @@ void sign_two(const float* x, const float* shift, size_t n, uint64_t* high, uint
   }
 }
 
-void affine(const float* x, const float* scale, const float* offset, size_t n, float* out) {
-  for (size_t i = 0; i < n; ++i) out[i] = x[i] * scale[i] + offset[i];
-}
-
 void two_levels(const int32_t* x, const float* half, const float* middle, float s, size_t n, float* out) {
   for (size_t i = 0; i < n; ++i) out[i] = half[i] * (float)x[i] + middle[i] * s;
-}
-
-void prelu(const float* x, const float* slope, const float* positive, size_t n, float* out) {
-  for (size_t i = 0; i < n; ++i) out[i] = x[i] * (x[i] >= 0 ? positive[i] : slope[i]);
-}
-
-void clamp(const float* x, float low, float high, size_t n, float* out) {
-  for (size_t i = 0; i < n; ++i) {
-    const float raised = x[i] < low ? low : x[i];
-    out[i] = raised > high ? high : raised;
-  }
-}
-
-void add(const float* a, const float* b, size_t n, float* out) {
-  for (size_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
 }
 
 void add_ints(const int32_t* a, const int32_t* b, size_t n, int32_t* out) {
@@ -132,9 +102,8 @@ void ints_to_bytes(const int32_t* x, int32_t bias, size_t n, uint8_t* out) {
 }
 
 constexpr KernelTable table(const char* name, Gemm bits, Gemm bytes, Gemm ints, Gemm float32,
-                            PlaneTable planes) {
-  return {name,          bits,        bytes,          ints,          float32,       planes,
-          threshold,     sign,        sign_two,       affine,        two_levels,    prelu,
-          clamp,         add,         add_ints,       multiply,      multiply_by,   quantize,
+                            PlaneTable planes, RowKernels rows) {
+  return {name,          bits,        bytes,          ints,          float32,       planes,       rows,
+          threshold,     sign_two,    two_levels,     add_ints,      multiply,      multiply_by,  quantize,
           round_float16, round_int16, bytes_to_float, bytes_to_ints, ints_to_float, ints_to_bytes};
 }

@@ -81,12 +81,6 @@ uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
   return word;
 }
 
-uint64_t negative_64(const float* x, const float* shift) {
-  uint64_t word = 0;
-  for (int i = 0; i < 64; ++i) word |= (uint64_t)((shift == nullptr ? x[i] : x[i] + shift[i]) < 0) << i;
-  return word;
-}
-
 #if defined(__clang__)
 #define SB_UNROLL _Pragma("unroll")
 #elif defined(__GNUC__)
@@ -95,6 +89,7 @@ uint64_t negative_64(const float* x, const float* shift) {
 #define SB_UNROLL
 #endif
 #include "kernels/bitplane-inl.h"
+#include "kernels/spread-inl.h"
 
 struct Lanes64 {
   using T = uint64_t;
@@ -125,13 +120,86 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 }
 
 constexpr PlaneTable kPlanes = {
-    {plane_width<TwoInputs<Lanes64>>(0.65f, 60, 150, 1.0f)}, 1, transpose, {1.0f, 0.9f}, 1100};
+    {plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>, 0.65f, 60, 150, 1.0f)},
+    1,
+    transpose,
+    {1.0f, 0.9f},
+    1100,
+    0.6f};
 
-#include "kernels/elementwise-inl.h"
+#include "kernels/chain-inl.h"
+
+struct Reals {
+  static constexpr size_t kLanes = 16;
+  struct T {
+    float x[kLanes];
+  };
+  template <class At>
+  static SB_INLINE T each(At at) {
+    T result;
+    for (size_t i = 0; i < kLanes; ++i) result.x[i] = at(i);
+    return result;
+  }
+  static SB_INLINE T load(const float* p) {
+    return each([=](size_t i) { return p[i]; });
+  }
+  static SB_INLINE void store(float* p, const T& a) { store_some(p, a, kLanes); }
+  static SB_INLINE void store_some(float* p, const T& a, size_t n) {
+    for (size_t i = 0; i < n; ++i) p[i] = a.x[i];
+  }
+  static SB_INLINE T ints(const int32_t* p) {
+    return each([=](size_t i) { return (float)p[i]; });
+  }
+  static SB_INLINE T counts(const int32_t* base, uint16_t mask, const uint16_t* p, size_t stride) {
+    return each([=](size_t i) {
+      const int32_t count = p[i / kChainColumns * stride + i % kChainColumns] & mask;
+      return (float)(base[i] - 2 * count);
+    });
+  }
+  static SB_INLINE T fill(float a) {
+    return each([=](size_t) { return a; });
+  }
+  static SB_INLINE T multiply(const T& a, const T& b) {
+    return each([&](size_t i) { return a.x[i] * b.x[i]; });
+  }
+  static SB_INLINE T add(const T& a, const T& b) {
+    return each([&](size_t i) { return a.x[i] + b.x[i]; });
+  }
+  static SB_INLINE T prelu(const T& a, const T& slope, const T& positive) {
+    return each([&](size_t i) { return a.x[i] * (a.x[i] >= 0 ? positive.x[i] : slope.x[i]); });
+  }
+  static SB_INLINE T clamp(const T& a, const T& low, const T& high) {
+    return each([&](size_t i) {
+      const float raised = a.x[i] < low.x[i] ? low.x[i] : a.x[i];
+      return raised > high.x[i] ? high.x[i] : raised;
+    });
+  }
+  static SB_INLINE T maximum(const T& a, const T& b) {
+    return each([&](size_t i) { return b.x[i] > a.x[i] || b.x[i] != b.x[i] ? b.x[i] : a.x[i]; });
+  }
+  struct Total {
+    double x[kLanes];
+  };
+  static SB_INLINE Total zero() { return {}; }
+  static SB_INLINE void include(Total& total, const T& a) {
+    for (size_t i = 0; i < kLanes; ++i) total.x[i] += a.x[i];
+  }
+  static SB_INLINE T mean(const Total& total, double count) {
+    return each([&](size_t i) { return (float)(total.x[i] / count); });
+  }
+  static SB_INLINE uint32_t negative(const T& a) {
+    uint32_t bits = 0;
+    for (size_t i = 0; i < kLanes; ++i) bits |= (uint32_t)(a.x[i] < 0) << i;
+    return bits;
+  }
+};
+
+#include "kernels/rows-inl.h"
 
 }  // namespace
 
 extern const KernelTable kGenericKernels =
-    table("generic", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes);
+    table("generic", gemm<Bits>(), gemm<Bytes>(), gemm<Ints>(), gemm<Floats>(), kPlanes,
+          row_kernels<Reals>(run_chain<Reals, 4>));
 
 }  // namespace sb

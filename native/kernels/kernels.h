@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/bitplane.h"
+#include "kernels/chain.h"
 
 namespace sb {
 
@@ -34,6 +35,19 @@ struct Gemm {
   void (*run)(const GemmCall& call);
 };
 
+// What works on rows of channels. Rows may be read up to 64 bytes past their end.
+struct RowKernels {
+  void (*chain)(const ChainCall& call);
+  // of `count` rows, at least one: the largest (NaN wins), and their sum in double over `divisor`
+  void (*max)(const float* const* rows, size_t count, size_t n, float* out);
+  void (*mean)(const float* const* rows, size_t count, double divisor, size_t n, float* out);
+  // start + sum of rows[t][i] * weights[t][i]; of (rows[t][i] - bias) * weights[t][i]
+  void (*multiply)(const float* const* rows, const float* const* weights, size_t count, const float* start,
+                   size_t n, float* out);
+  void (*multiply_bytes)(const uint8_t* const* rows, const int8_t* const* weights, size_t count, int32_t bias,
+                         size_t n, int32_t* out);
+};
+
 struct KernelTable {
   const char* name;
 
@@ -42,21 +56,16 @@ struct KernelTable {
   Gemm ints;     // int32 x int8 -> int32
   Gemm float32;  // float x float -> float
   PlaneTable planes;
+  RowKernels rows;
 
   // bits of (x ^ invert) < cut, where invert is 0, or -1 to turn the order of the integers round; spare bits
   // 0
   void (*threshold)(const int32_t* x, const int32_t* invert, const int32_t* cut, size_t n, uint64_t* out);
-  // bits of x + shift < 0; shift may be null
-  void (*sign)(const float* x, const float* shift, size_t n, uint64_t* out);
   // the two planes of 2 round((clip(x + shift, -1, 1) + 1) 1.5) - 3; shift may be null
   void (*sign_two)(const float* x, const float* shift, size_t n, uint64_t* high, uint64_t* low);
 
-  void (*affine)(const float* x, const float* scale, const float* offset, size_t n, float* out);
   // half * x + middle * s
   void (*two_levels)(const int32_t* x, const float* half, const float* middle, float s, size_t n, float* out);
-  void (*prelu)(const float* x, const float* slope, const float* positive, size_t n, float* out);
-  void (*clamp)(const float* x, float low, float high, size_t n, float* out);
-  void (*add)(const float* a, const float* b, size_t n, float* out);
   void (*add_ints)(const int32_t* a, const int32_t* b, size_t n, int32_t* out);
   void (*multiply)(const float* a, const float* b, size_t n, float* out);
   void (*multiply_by)(const float* a, float b, size_t n, float* out);

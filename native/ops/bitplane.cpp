@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::size_t kPackedRows = 32;
 constexpr std::size_t kUsualBatch = 32;
+// Filters whose counts are kept, a multiple of a group of 4 or 5; a block of so many channels goes to the
+// chain.
+constexpr std::size_t kCounted = 80, kCountedBlock = kWordBits;
+constexpr std::size_t kCountWords = kCountColumns * kCountRows / kWordBits;
 // Larger maps would make tables too large, farther taps too much to transpose for a tile.
 constexpr std::size_t kMostPositions = std::size_t{1} << 20;
 constexpr std::ptrdiff_t kMostShift = 4096;
@@ -55,32 +59,58 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
                                                                const BinaryProduct& product, const Cuts& cuts,
                                                                bool always) {
   const ConvolutionShape& shape = product.shape;
-  if (shape.groups > 1 || shape.in.planes > 1) return nullptr;
   if (shape.window.out_height * shape.window.out_width > kMostPositions) return nullptr;
-  const std::vector<std::uint8_t>& signs = product.filters.signs;
-  std::optional<OutputClasses> classes = output_classes(shape, signs, cuts);
+  std::optional<OutputClasses> classes = output_classes(shape, product.filters.signs, cuts);
   if (!classes.has_value()) return nullptr;
-  const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
-  std::optional<PlaneFilters> filters =
-      plane_filters(signs, shape.filters, shape.depth(), group, classes->outputs);
-  if (!filters.has_value()) return nullptr;
-  std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, std::move(*filters)));
-  if (always) op->packed_cost_ = HUGE_VAL;
-  if (!op->pays()) return nullptr;
+  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, classes->outputs, false, always);
+  if (op == nullptr) return nullptr;
   op->classes_ = classes->outputs.classes;
   op->members_ = std::move(classes->members);
+  return op;
+}
+
+std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
+                                                               const BinaryProduct& product, bool always) {
+  const ConvolutionShape& shape = product.shape;
+  if (shape.window.out_height * shape.window.out_width > kMostPositions) return nullptr;
+  std::optional<SumBases> bases = sum_bases(shape, product.filters.signs);
+  if (!bases.has_value()) return nullptr;
+  PlaneOutputs all;  // a counter that starts at its own origin
+  all.least.assign(shape.filters, 0);
+  all.inverted.assign(shape.filters, 0);
+  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, all, true, always);
+  if (op == nullptr || op->filters_.bits + op->filters_.group - 1 > kCountRows) return nullptr;
+  op->bases_ = std::move(*bases);
+  return op;
+}
+
+std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
+                                                               const BinaryProduct& product,
+                                                               const PlaneOutputs& outputs, bool counts,
+                                                               bool always) {
+  const ConvolutionShape& shape = product.shape;
+  if (shape.groups > 1 || shape.in.planes > 1) return nullptr;
+  const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
+  std::optional<PlaneFilters> filters =
+      plane_filters(product.filters.signs, shape.filters, shape.depth(), group, outputs);
+  if (!filters.has_value()) return nullptr;
+  std::unique_ptr<BitplaneConvolution> op(
+      new BitplaneConvolution(kernels, shape, std::move(*filters), counts));
+  if (always) op->packed_cost_ = HUGE_VAL;
+  if (!op->pays()) return nullptr;
   if (op->shifts_) op->find_valid_taps();
   return op;
 }
 
 BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const ConvolutionShape& shape,
-                                         PlaneFilters filters)
+                                         PlaneFilters filters, bool counts)
     : table_(kernels.planes),
       shape_(shape),
       filters_(std::move(filters)),
       positions_(shape.window.out_height * shape.window.out_width),
       words_(words_for(shape.in.channels)),
-      depth_(shape.depth()) {
+      depth_(shape.depth()),
+      counts_(counts) {
   const std::ptrdiff_t nearest = shift_of(shape, 0), farthest = shift_of(shape, shape.window.taps() - 1);
   shifts_ = is_shift(shape) && farthest - nearest <= kMostShift;
   if (shifts_) nearest_ = nearest, farthest_ = farthest;
@@ -90,15 +120,25 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
     const PlaneWidth& width = table_.widths[i];
     costs_[i] = listed * width.plane_cost + static_cast<double>(depth_) * width.input_cost +
                 static_cast<double>(filters_.groups) * width.group_cost[filters_.group - 4];
+    if (counts_)
+      costs_[i] += static_cast<double>(shape.filters * width.lanes) * static_cast<double>(table_.count_cost);
+  }
+  if (counts_) {
+    const std::uint16_t* lists = filters_.lists.data();
+    for (std::size_t g = 0; g < filters_.groups; ++g) {
+      list_begins_.push_back(static_cast<std::size_t>(lists - filters_.lists.data()));
+      for (std::size_t b = 0; b < buckets; ++b) lists += 2 + lists[0] + lists[1];
+    }
   }
   packed_cost_ = static_cast<double>(shape.filters) *
                  (table_.popcount_cost[0] + static_cast<double>(words_for(depth_)) * table_.popcount_cost[1]);
 }
 
-void BitplaneConvolution::keep_packed(std::unique_ptr<Operator> product,
-                                      std::unique_ptr<Operator> threshold) {
+void BitplaneConvolution::keep_packed(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
+                                      const Chain* chain) {
   product_ = std::move(product);
-  threshold_ = std::move(threshold);
+  rest_ = std::move(rest);
+  chain_ = chain;
 }
 
 // Planes win in some register that a batch of kUsualBatch fills.
@@ -141,7 +181,7 @@ void BitplaneConvolution::run(const Call& call) const noexcept {
 std::size_t BitplaneConvolution::scratch(std::size_t) const {
   const std::size_t sums = round_up(kPackedRows * shape_.filters * sizeof(std::int32_t) + kSlack, kAlignment);
   const std::size_t packed =
-      sums + round_up(product_->scratch(kPackedRows), kAlignment) + threshold_->scratch(kPackedRows);
+      sums + round_up(product_->scratch(kPackedRows), kAlignment) + rest_->scratch(kPackedRows);
   return std::max(packed, tile_scratch());
 }
 
@@ -151,17 +191,28 @@ void BitplaneConvolution::run_packed(const Call& call, std::size_t done, std::si
   const std::byte* input = call.inputs[0];
   if (product_->by_rows(0)) input += (call.first + done) * row_bytes(shape_.in, Storage::kBits);
   product_->run({call.first + done, rows, &input, sums, own});
+  if (chain_ != nullptr) {
+    chain_->run_rows({kChainInts, sums, shape_.filters}, call, call.inputs + 1, done, rows, 0,
+                     shape_.filters);
+    return;
+  }
   const std::byte* product = sums;
   own += round_up(product_->scratch(kPackedRows), kAlignment);
-  threshold_->run({call.first + done, rows, &product,
-                   call.output + done * words_for(shape_.filters) * sizeof(Word), own});
+  rest_->run({call.first + done, rows, &product,
+              call.output + done * words_for(shape_.filters) * sizeof(Word), own});
+}
+
+// Bits of the outputs; or the counts that are kept, and a block of them turned into rows.
+std::size_t BitplaneConvolution::out_planes() const {
+  return counts_ ? kCounted * kCountRows + kCountedBlock * kCountRows
+                 : round_up(filters_.padded(), kWordBits);
 }
 
 std::size_t BitplaneConvolution::tile_scratch() const {
   const std::size_t lane_words = table_.widths[0].lanes / kWordBits;
   const std::size_t source_words =
       static_cast<std::size_t>(farthest_ - nearest_) / kWordBits + lane_words + 1;
-  const std::size_t planes = depth_ + 1 + round_up(filters_.padded(), kWordBits) + (classes_ - 1);
+  const std::size_t planes = depth_ + 1 + out_planes() + (classes_ - 1);
   return (planes * lane_words + (shifts_ ? words_ * kWordBits * source_words : 0) +
           shape_.window.taps() * lane_words) *
              sizeof(Word) +
@@ -175,7 +226,7 @@ void BitplaneConvolution::run_tile(const PlaneWidth& width, const Call& call, st
   tile.source_words = static_cast<std::size_t>(farthest_ - nearest_) / kWordBits + lane_words + 1;
   tile.planes = reinterpret_cast<Word*>(call.scratch);
   tile.out = tile.planes + (depth_ + 1) * lane_words;
-  tile.masks = tile.out + round_up(filters_.padded(), kWordBits) * lane_words;
+  tile.masks = tile.out + out_planes() * lane_words;
   tile.valid = tile.masks + (classes_ - 1) * lane_words;
   tile.sources = tile.valid + shape_.window.taps() * lane_words;
   shifts_ ? shift_inputs(tile) : gather_inputs(tile);
@@ -189,11 +240,47 @@ void BitplaneConvolution::run_tile(const PlaneWidth& width, const Call& call, st
   planes.starts = filters_.starts.data();
   planes.inverted = filters_.inverted.data();
   planes.out = tile.out;
+  planes.counts = counts_;
   planes.classes = classes_ == 1 ? 0 : mask_classes(tile, differing);
   planes.masks = tile.masks;
   planes.differing = differing;
+  if (counts_) return run_counts(tile, planes);
   width.select(filters_.group, filters_.bits)(planes);
   store(tile);
+}
+
+// A block of channels at a time, whose counts then lie in the cache as rows of 16-bit numbers.
+void BitplaneConvolution::run_counts(const Tile& tile, PlaneCall planes) const {
+  const std::size_t group = filters_.group, width = filters_.bits + group - 1, lane_words = tile.lane_words;
+  const std::size_t filter_words = kCountRows * lane_words;
+  const std::size_t streams = count_streams(tile.width.lanes), stream = tile.width.lanes / streams;
+  const std::size_t column_words = tile.width.lanes * kCountWords;
+  const RunPlanes run = tile.width.select(group, filters_.bits);
+  Word* rows = tile.out + kCounted * filter_words;
+  std::size_t done = 0;
+  for (std::size_t begin = 0; begin < shape_.filters; begin += kCountedBlock) {
+    const std::size_t end = std::min(begin + kCountedBlock, shape_.filters);
+    for (const std::size_t needed = divide_up(end, group); done < needed; done += planes.groups) {
+      const std::size_t slot = done % (kCounted / group);
+      planes.groups = std::min(needed - done, kCounted / group - slot);
+      planes.lists = filters_.lists.data() + list_begins_[done];
+      planes.starts = filters_.starts.data() + done * width * group;
+      planes.out = tile.out + slot * group * filter_words;
+      run(planes);
+    }
+    for (std::size_t f = begin; f < end; f += kCountColumns)
+      tile.width.spread(tile.out + f % kCounted * filter_words, width,
+                        rows + (f - begin) / kCountColumns * column_words);
+    for (std::size_t s = 0; s * stream < tile.rows; ++s) {
+      ChainRows counts{kChainCounts, rows + s * kCountWords, streams * kCountColumns};
+      counts.column_stride = tile.width.lanes * kCountColumns;
+      counts.base = bases_.sums.data();
+      counts.mask = static_cast<std::uint16_t>((1u << width) - 1);
+      counts.base_places = bases_.places.empty() ? nullptr : bases_.places.data();
+      chain_->run_rows(counts, tile.call, tile.call.inputs + 1, tile.done + s * stream,
+                       std::min(stream, tile.rows - s * stream), begin, end);
+    }
+  }
 }
 
 void BitplaneConvolution::shift_inputs(const Tile& tile) const {

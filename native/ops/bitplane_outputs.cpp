@@ -46,7 +46,36 @@ std::vector<std::int64_t> tap_sums(const ConvolutionShape& shape, const std::vec
   return sums;
 }
 
+bool skips_taps(const ConvolutionShape& shape) {
+  const Window& w = shape.window;
+  return shape.pad_value == 0 && w.top + w.left + w.bottom + w.right > 0;
+}
+
 }  // namespace
+
+std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const std::vector<std::uint8_t>& signs) {
+  const Window& w = shape.window;
+  const std::size_t width = round_up(shape.filters, kChainPadding);
+  const bool zeros = skips_taps(shape);
+  std::vector<Positions> classes = {{0}};
+  if (zeros) classes = find_classes(shape, {}, w.taps());
+  if (classes.size() > kMostClasses) return {};
+  const std::vector<std::int64_t> sums = zeros ? tap_sums(shape, signs) : std::vector<std::int64_t>();
+  SumBases result;
+  if (classes.size() > 1) result.places.assign(w.out_height * w.out_width, 0);
+  result.sums.assign(classes.size() * width, 0);
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    for (std::size_t f = 0; f < shape.filters; ++f) {
+      auto sum = static_cast<std::int64_t>(shape.depth());
+      for (std::size_t t = 0; zeros && t < w.taps(); ++t)
+        if (input_position(shape, classes[c].front(), t) < 0) sum -= sums[f * w.taps() + t];
+      result.sums[c * width + f] = static_cast<std::int32_t>(sum);
+    }
+    if (classes.size() > 1)
+      for (std::size_t p : classes[c]) result.places[p] = static_cast<std::uint8_t>(c);
+  }
+  return result;
+}
 
 std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t position, std::size_t tap) {
   const Window& w = shape.window;
@@ -59,7 +88,7 @@ std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t positio
 std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
                                             const std::vector<std::uint8_t>& signs, const Cuts& cuts) {
   const Window& w = shape.window;
-  const bool zeros = shape.pad_value == 0 && w.top + w.left + w.bottom + w.right > 0;
+  const bool zeros = skips_taps(shape);
   const std::size_t taps = zeros ? w.taps() : 0;
   std::vector<Positions> classes = {{0}};
   if (zeros || !cuts.border.empty()) classes = find_classes(shape, cuts.border, taps);

@@ -102,7 +102,7 @@ std::size_t Convolution::packed_bytes(const KernelTable& kernels, const Convolut
 }
 
 Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& shape, const Filters& filters,
-                         const std::vector<float>& bias)
+                         const std::vector<float>& bias, const std::vector<int>& offsets)
     : gemm_(select(kernels, shape.storage)),
       shape_(shape),
       positions_(shape.window.out_height * shape.window.out_width),
@@ -115,7 +115,8 @@ Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& sha
       bias_(bias) {
   if (shape.storage == Storage::kFloats) bias_.resize(shape.filters, 0.0f);
   const Window& w = shape.window;
-  if (w.top + w.left + w.bottom + w.right > 0) {
+  const bool padded = w.top + w.left + w.bottom + w.right > 0;
+  if (padded) {
     if (shape.storage == Storage::kBytes || shape.storage == Storage::kSigned)
       border_factor_ = shape.pad_value;
     // Gathering puts zero bits where nothing is: +1, or +3 in two planes.
@@ -123,11 +124,30 @@ Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& sha
       border_factor_ = shape.in.planes == 1 ? -1 : -3;
   }
   pack(filters);
-  if (border_factor_ != 0) sum_taps(filters);
+  if (!offsets.empty())
+    add_offsets(filters, offsets, padded);
+  else if (border_factor_ != 0)
+    sum_taps(filters);
+}
+
+// Every tap adds the offset of its channel; outside the map the padding takes its place.
+void Convolution::add_offsets(const Filters& filters, const std::vector<int>& offsets, bool padded) {
+  const std::size_t taps = shape_.window.taps(), channels = shape_.group_channels();
+  tap_sums_.assign(taps * shape_.filters, 0);
+  border_factor_ = padded ? 1 : 0;
+  for (std::size_t f = 0; f < shape_.filters; ++f) {
+    const std::size_t first = f / shape_.group_filters() * channels;
+    for (std::size_t t = 0; t < taps; ++t)
+      for (std::size_t c = 0; c < channels; ++c) {
+        const int sign = 1 - 2 * filters.signs[(f * taps + t) * channels + c], offset = offsets[first + c];
+        start_[f] += sign * offset;
+        tap_sums_[t * shape_.filters + f] += sign * (shape_.pad_value - offset);
+      }
+  }
 }
 
 int Convolution::weight(const Filters& filters, std::size_t index) const {
-  return filters.signs.empty() ? filters.bytes[index] : 1 - 2 * filters.signs[index];
+  return filters.bytes.empty() ? 1 - 2 * filters.signs[index] : filters.bytes[index];
 }
 
 void Convolution::pack(const Filters& filters) {

@@ -44,9 +44,10 @@ class Convolution final : public Operator {
   // Bytes that the packed weights of `shape` take; to be checked before construction.
   static std::size_t packed_bytes(const KernelTable& kernels, const ConvolutionShape& shape);
 
-  // `bias` per filter, or empty; only for floats.
+  // `bias` per filter, or empty; only for floats. `offsets` per channel, or empty; only for bytes: the input
+  // is a line of them, whose scale `filters.bytes` have and `filters.signs` have not.
   Convolution(const KernelTable& kernels, const ConvolutionShape& shape, const Filters& filters,
-              const std::vector<float>& bias);
+              const std::vector<float>& bias, const std::vector<int>& offsets = {});
 
   void run(const Call& call) const noexcept override;
   bool by_rows(std::size_t) const override {
@@ -61,6 +62,7 @@ class Convolution final : public Operator {
   static const Gemm& select(const KernelTable& kernels, Storage storage);
   void pack(const Filters& filters);
   void sum_taps(const Filters& filters);
+  void add_offsets(const Filters& filters, const std::vector<int>& offsets, bool padded);
   int weight(const Filters& filters, std::size_t index) const;
   std::size_t patches_bytes(std::size_t rows) const;
   void multiply(const Call& call, std::size_t group, int plane, std::byte* out) const;

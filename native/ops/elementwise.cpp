@@ -1,8 +1,11 @@
 // Builders of the nodes that work on one value, or on values of one place, at a time: Lookup, Affine,
-// Quantize, Add, PReLU, HardTanh, Where.
+// Quantize, Add, PReLU, HardTanh, Sign, Where.
 #include <algorithm>
+#include <cmath>
 #include <memory>
+#include <optional>
 
+#include "ops/chain.h"
 #include "ops/registry.h"
 #include "ops/rounding.h"
 
@@ -28,13 +31,13 @@ std::unique_ptr<Operator> row_operator(Rows rows) {
 
 bool real_or_int(const Edge& edge) { return edge.kind == Kind::kReal || edge.kind == Kind::kInt; }
 
-// Adds input by input, each a row operator of the same storage.
-template <class T, class Sum>
-auto add_rows(std::size_t inputs, std::size_t channels, Sum sum) {
-  return [=](const Call& call) {
+// Adds input by input.
+auto add_ints(const KernelTable& kernels, std::size_t inputs, std::size_t channels) {
+  return [=, sum = kernels.add_ints](const Call& call) {
     const std::size_t n = call.rows * channels;
-    sum(call.in<T>(0), call.in<T>(1), n, call.out<T>());
-    for (std::size_t i = 2; i < inputs; ++i) sum(call.out<T>(), call.in<T>(i), n, call.out<T>());
+    sum(call.in<std::int32_t>(0), call.in<std::int32_t>(1), n, call.out<std::int32_t>());
+    for (std::size_t i = 2; i < inputs; ++i)
+      sum(call.out<std::int32_t>(), call.in<std::int32_t>(i), n, call.out<std::int32_t>());
   };
 }
 
@@ -50,6 +53,34 @@ auto choose_rows(std::size_t channels) {
       }
     }
   };
+}
+
+std::optional<PixelLine> pixel_line(const std::vector<std::int32_t>& table, std::size_t channels,
+                                    std::size_t stride, Value image) {
+  const std::int64_t scale = std::int64_t{table[1]} - table[0];
+  if (scale == 0 || std::abs(scale) > 127) return {};
+  PixelLine line{image, static_cast<int>(scale), {}};
+  for (std::size_t c = 0; c < channels; ++c) {
+    const std::int32_t offset = table[c * stride];
+    if (std::abs(std::int64_t{offset}) > 1 << 16) return {};
+    for (std::int64_t p = 0; p < 256; ++p)
+      if (table[c * stride + static_cast<std::size_t>(p)] != offset + scale * p) return {};
+    line.offsets.push_back(offset);
+  }
+  return line;
+}
+
+// A chain that begins with `value`, integers or reals; bits and pixels are made reals first.
+std::unique_ptr<Chain> begin_chain(Value& value, const Edge& in, Emitter& plan) {
+  const bool ints = in.kind == Kind::kInt;
+  value = plan.stored(value, ints ? Storage::kInts : Storage::kFloats);
+  return std::make_unique<Chain>(plan.kernels(), in, ints ? Storage::kInts : Storage::kFloats);
+}
+
+Value emit_chain(std::unique_ptr<Chain> chain, std::vector<Value> inputs, const Edge& out, Emitter& plan) {
+  if (chain->signs()) return plan.emit(std::move(chain), std::move(inputs), out, Storage::kBits);
+  chain->round(out);
+  return plan.emit(std::move(chain), std::move(inputs), out, Storage::kFloats);
 }
 
 }  // namespace
@@ -78,7 +109,10 @@ Value build_lookup(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
     const auto [low, high] = std::minmax_element(table.begin(), table.end());
     const Edge out = node.output(as_int(in, *low, *high));
     if (!node.ok()) return kNoValue;
-    return plan.emit(look_up(std::move(table)), inputs, out, Storage::kInts);
+    const std::optional<PixelLine> line = pixel_line(table, channels, stride, inputs[0]);
+    const Value value = plan.emit(look_up(std::move(table)), inputs, out, Storage::kInts);
+    if (line.has_value()) plan.describe_pixels(value, *line);
+    return value;
   }
   std::vector<float> table = node.array<float>("table", shape);
   const Edge out = node.output(as_real(in));
@@ -89,8 +123,8 @@ Value build_lookup(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
 Value build_affine(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
   if (!node.expect_inputs(1, 1)) return kNoValue;
   const Edge& in = node.input();
-  const std::size_t channels = in.channels, positions = in.positions();
-  std::vector<float> scale = node.array<float>("scale", {channels});
+  const std::size_t channels = in.channels;
+  const std::vector<float> scale = node.array<float>("scale", {channels});
   std::vector<std::uint8_t> border;
   std::size_t classes = 1;
   std::vector<std::size_t> shape = {channels};
@@ -111,18 +145,10 @@ Value build_affine(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
   std::vector<float> offset(classes * channels);
   for (std::size_t c = 0; c < channels; ++c)
     for (std::size_t k = 0; k < classes; ++k) offset[k * channels + c] = values[c * classes + k];
-  const KernelTable& kernels = plan.kernels();
-  const Rounding rounding(kernels, out);
-  auto op = row_operator([&kernels, rounding, channels, positions, scale = std::move(scale),
-                          offset = std::move(offset), border = std::move(border)](const Call& call) {
-    for (std::size_t r = 0; r < call.rows; ++r) {
-      const std::size_t place = border.empty() ? 0 : border[(call.first + r) % positions];
-      kernels.affine(call.in<float>(0) + r * channels, scale.data(), offset.data() + place * channels,
-                     channels, call.out<float>() + r * channels);
-    }
-    rounding.apply(call.out<float>(), call.rows * channels);
-  });
-  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
+  Value value = inputs[0];
+  std::unique_ptr<Chain> chain = begin_chain(value, in, plan);
+  chain->affine(scale, offset, std::move(border));
+  return emit_chain(std::move(chain), {value}, out, plan);
 }
 
 Value build_quantize(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
@@ -159,22 +185,19 @@ Value build_add(NodeReader& node, const std::vector<Value>& inputs, Emitter& pla
     ints = ints && edge.kind == Kind::kInt;
     low += edge.low, high += edge.high;
   }
-  const KernelTable& kernels = plan.kernels();
-  const std::size_t channels = in.channels, count = node.inputs();
   const Edge out = ints ? node.output(as_int(in, low, high)) : node.real_output(in);
   if (!node.ok()) return kNoValue;
-  if (ints)
-    return plan.emit(row_operator(add_rows<std::int32_t>(count, channels, kernels.add_ints)), inputs, out,
-                     Storage::kInts);
-  std::vector<Value> read;
-  for (Value value : inputs) read.push_back(plan.stored(value, Storage::kFloats));
-  const Rounding rounding(kernels, out);
-  auto op = row_operator(
-      [sum = add_rows<float>(count, channels, kernels.add), rounding, channels](const Call& call) {
-        sum(call);
-        rounding.apply(call.out<float>(), call.rows * channels);
-      });
-  return plan.emit(std::move(op), read, out, Storage::kFloats);
+  if (ints) {
+    auto op = row_operator(add_ints(plan.kernels(), node.inputs(), in.channels));
+    return plan.emit(std::move(op), inputs, out, Storage::kInts);
+  }
+  // The chain goes on from what was made last; the first two may change places.
+  std::vector<Value> read = inputs;
+  if (read[1] > read[0]) std::swap(read[0], read[1]);
+  std::unique_ptr<Chain> chain = begin_chain(read[0], plan.edge(read[0]), plan);
+  for (std::size_t i = 1; i < read.size(); ++i) read[i] = plan.stored(read[i], Storage::kFloats);
+  chain->add(read.size() - 1);
+  return emit_chain(std::move(chain), std::move(read), out, plan);
 }
 
 Value build_prelu(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
@@ -182,20 +205,15 @@ Value build_prelu(NodeReader& node, const std::vector<Value>& inputs, Emitter& p
   const Edge& in = node.input();
   node.expect(real_or_int(in), "needs reals or integers, got " + describe(in));
   const std::size_t channels = in.channels;
-  std::vector<float> slope = node.array<float>("slope", {channels});
+  const std::vector<float> slope = node.array<float>("slope", {channels});
   std::vector<float> positive(channels, 1.0f);
   if (node.has("positive")) positive = node.array<float>("positive", {channels});
   const Edge out = node.real_output(in);
   if (!node.ok()) return kNoValue;
-  const KernelTable& kernels = plan.kernels();
-  const Rounding rounding(kernels, out);
-  auto op = row_operator([&kernels, rounding, channels, slope = std::move(slope),
-                          positive = std::move(positive)](const Call& call) {
-    for (std::size_t i = 0; i < call.rows * channels; i += channels)
-      kernels.prelu(call.in<float>(0) + i, slope.data(), positive.data(), channels, call.out<float>() + i);
-    rounding.apply(call.out<float>(), call.rows * channels);
-  });
-  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
+  Value value = inputs[0];
+  std::unique_ptr<Chain> chain = begin_chain(value, in, plan);
+  chain->prelu(slope, positive);
+  return emit_chain(std::move(chain), {value}, out, plan);
 }
 
 Value build_hardtanh(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
@@ -207,14 +225,37 @@ Value build_hardtanh(NodeReader& node, const std::vector<Value>& inputs, Emitter
   node.expect(low <= high, "low is above high");
   const Edge out = node.real_output(in);
   if (!node.ok()) return kNoValue;
+  Value value = inputs[0];
+  std::unique_ptr<Chain> chain = begin_chain(value, in, plan);
+  chain->clamp(low, high);
+  return emit_chain(std::move(chain), {value}, out, plan);
+}
+
+Value build_sign(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
+  if (!node.expect_inputs(1, 1)) return kNoValue;
+  const Edge& in = node.input();
+  node.expect(real_or_int(in), "needs reals or integers, got " + describe(in));
+  const int planes = static_cast<int>(node.integer("planes", 1, 2, 1));
+  std::vector<float> shift;
+  if (node.has("shift")) shift = node.array<float>("shift", {in.channels});
+  const Edge out = node.output(as_bits(in, planes));
+  if (!node.ok()) return kNoValue;
+  if (planes == 1) {
+    Value value = inputs[0];
+    std::unique_ptr<Chain> chain = begin_chain(value, in, plan);
+    chain->sign(shift);
+    return emit_chain(std::move(chain), {value}, out, plan);
+  }
   const KernelTable& kernels = plan.kernels();
-  const Rounding rounding(kernels, out);
-  auto op = row_operator([&kernels, rounding, low, high, channels = in.channels](const Call& call) {
-    const std::size_t n = call.rows * channels;
-    kernels.clamp(call.in<float>(0), low, high, n, call.out<float>());
-    rounding.apply(call.out<float>(), n);
+  auto op = row_operator([&kernels, channels = in.channels, shift = std::move(shift)](const Call& call) {
+    const std::size_t words = words_for(channels);
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      Word* row = call.out<Word>() + r * words * 2;
+      kernels.sign_two(call.in<float>(0) + r * channels, shift.empty() ? nullptr : shift.data(), channels,
+                       row, row + words);
+    }
   });
-  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kFloats);
+  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kBits);
 }
 
 Value build_where(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {

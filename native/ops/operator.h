@@ -20,6 +20,7 @@ struct Call {
   std::byte* scratch;              // operator.scratch(rows) bytes
   std::size_t filter_begin = 0;    // only these filters, where the operator splits them
   std::size_t filter_end = static_cast<std::size_t>(-1);
+  std::byte* second = nullptr;  // row `first` of the second output, where there is one
 
   template <class T>
   const T* in(std::size_t input) const {
@@ -65,6 +66,13 @@ inline constexpr Value kNoValue = -1;
 
 struct BinaryProduct;
 
+// Integers that are scale * pixel + offset of the channel, as a normalised image is.
+struct PixelLine {
+  Value image = kNoValue;
+  int scale = 0;
+  std::vector<int> offsets;
+};
+
 // The layout of bits that products are computed in: the cheaper one, or always one of them where there is a
 // choice.
 enum class Layout { kChosen, kPacked, kPlanes };
@@ -91,6 +99,9 @@ class Emitter {
   virtual const BinaryProduct* sole_product(Value value) = 0;
   // Takes the operator of a sole product out of the plan; the next one emitted stands in its place.
   virtual std::unique_ptr<Operator> take_product() = 0;
+  // Remembers, while the plan is built, that a value is a line of pixels, for products that read the pixels.
+  virtual void describe_pixels(Value value, PixelLine line) = 0;
+  virtual const PixelLine* pixels(Value value) const = 0;
   // Says in the plan why the node at hand does not run on packed bits.
   virtual void explain(std::string why) = 0;
 };

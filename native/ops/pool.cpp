@@ -1,6 +1,5 @@
 // Builder of Pool: maximum, sum or mean over a window, padding left out.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <memory>
 
@@ -69,6 +68,42 @@ class PoolBase : public Operator {
   std::size_t row_bytes_;
 };
 
+// Reals, by the kernels: the largest, or the mean in double, of the rows under a window.
+class RealPool final : public PoolBase {
+ public:
+  RealPool(const KernelTable& kernels, const Edge& in, const Window& window, bool mean, bool count_padding,
+           const Edge& out)
+      : PoolBase(in, window, Storage::kFloats),
+        kernels_(kernels),
+        rounding_(kernels, out),
+        mean_(mean),
+        count_padding_(count_padding) {}
+
+  void run(const Call& call) const noexcept override {
+    const std::size_t channels = in_.channels;
+    const auto** rows = reinterpret_cast<const float**>(call.scratch);
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      std::size_t count = 0;
+      visit<float>(place(call, r), [&](const float* x) { rows[count++] = x; });
+      float* out = call.out<float>() + r * channels;
+      if (mean_)
+        kernels_.rows.mean(rows, count, static_cast<double>(count_padding_ ? window_.taps() : count),
+                           channels, out);
+      else
+        kernels_.rows.max(rows, count, channels, out);
+    }
+    if (mean_) rounding_.apply(call.out<float>(), call.rows * channels);
+  }
+  std::size_t scratch(std::size_t) const override {
+    return std::min(window_.taps(), in_.positions()) * sizeof(float*);
+  }
+
+ private:
+  const KernelTable& kernels_;
+  Rounding rounding_;
+  bool mean_, count_padding_;
+};
+
 template <class T>
 class MaxPool final : public PoolBase {
  public:
@@ -81,8 +116,7 @@ class MaxPool final : public PoolBase {
       T* out = call.out<T>() + r * channels;
       std::fill_n(out, channels, least_);
       visit<T>(place(call, r), [=](const T* x) {
-        // NaN wins, as in numpy.
-        for (std::size_t c = 0; c < channels; ++c) out[c] = x[c] > out[c] || x[c] != x[c] ? x[c] : out[c];
+        for (std::size_t c = 0; c < channels; ++c) out[c] = std::max(out[c], x[c]);
       });
     }
   }
@@ -133,36 +167,29 @@ class SumPool final : public PoolBase {
   }
 };
 
-// Sums exactly (integers) or in double (floats), then divides once: T is int32 or float, Total int64 or
-// double.
-template <class T, class Total>
+// Sums integers exactly, then divides once.
 class MeanPool final : public PoolBase {
  public:
-  MeanPool(const KernelTable& kernels, const Edge& in, const Window& window, Storage storage,
-           bool count_padding, const Edge& out)
-      : PoolBase(in, window, storage), rounding_(kernels, out), count_padding_(count_padding) {}
+  MeanPool(const KernelTable& kernels, const Edge& in, const Window& window, bool count_padding,
+           const Edge& out)
+      : PoolBase(in, window, Storage::kInts), rounding_(kernels, out), count_padding_(count_padding) {}
 
   void run(const Call& call) const noexcept override {
     const std::size_t channels = in_.channels;
-    auto* total = reinterpret_cast<Total*>(call.scratch);
+    auto* total = reinterpret_cast<std::int64_t*>(call.scratch);
     for (std::size_t r = 0; r < call.rows; ++r) {
       const Place here = place(call, r);
-      std::fill_n(total, channels, Total{0});
-      visit<T>(here, [=](const T* x) {
+      std::fill_n(total, channels, 0);
+      visit<std::int32_t>(here, [=](const std::int32_t* x) {
         for (std::size_t c = 0; c < channels; ++c) total[c] += x[c];
       });
-      const std::size_t count = count_padding_ ? window_.taps() : here.count();
+      const auto count = static_cast<float>(count_padding_ ? window_.taps() : here.count());
       float* out = call.out<float>() + r * channels;
-      for (std::size_t c = 0; c < channels; ++c) {
-        if constexpr (std::is_same_v<T, float>)
-          out[c] = static_cast<float>(total[c] / static_cast<double>(count));
-        else
-          out[c] = static_cast<float>(total[c]) / static_cast<float>(count);
-      }
+      for (std::size_t c = 0; c < channels; ++c) out[c] = static_cast<float>(total[c]) / count;
     }
     rounding_.apply(call.out<float>(), call.rows * channels);
   }
-  std::size_t scratch(std::size_t) const override { return in_.channels * sizeof(Total); }
+  std::size_t scratch(std::size_t) const override { return in_.channels * sizeof(std::int64_t); }
 
  private:
   Rounding rounding_;
@@ -186,7 +213,8 @@ Value emit_max(const Edge& in, const Edge& out, const Window& window, Value inpu
   if (storage == Storage::kInts)
     op = std::make_unique<MaxPool<std::int32_t>>(in, window, storage,
                                                  std::numeric_limits<std::int32_t>::min());
-  if (storage == Storage::kFloats) op = std::make_unique<MaxPool<float>>(in, window, storage, -INFINITY);
+  if (storage == Storage::kFloats)
+    op = std::make_unique<RealPool>(plan.kernels(), in, window, false, false, out);
   return plan.emit(std::move(op), {input}, out, storage);
 }
 
@@ -220,10 +248,9 @@ Value build_pool(NodeReader& node, const std::vector<Value>& inputs, Emitter& pl
   const Value input = plan.stored(inputs[0], storage);
   std::unique_ptr<Operator> op;
   if (in.integral())
-    op = std::make_unique<MeanPool<std::int32_t, std::int64_t>>(plan.kernels(), in, window, storage,
-                                                                count_padding, out);
+    op = std::make_unique<MeanPool>(plan.kernels(), in, window, count_padding, out);
   else
-    op = std::make_unique<MeanPool<float, double>>(plan.kernels(), in, window, storage, count_padding, out);
+    op = std::make_unique<RealPool>(plan.kernels(), in, window, true, count_padding, out);
   return plan.emit(std::move(op), {input}, out, Storage::kFloats);
 }
 

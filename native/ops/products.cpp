@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ops/convolution.h"
+#include "ops/depthwise.h"
 #include "ops/registry.h"
 #include "ops/rounding.h"
 
@@ -149,10 +150,15 @@ bool fits_memory(NodeReader& node, const ConvolutionShape& shape, const Emitter&
 }
 
 Value emit_product(Value source, const ConvolutionShape& shape, const Filters& filters,
-                   const std::vector<float>& bias, const Edge& out, Emitter& plan) {
+                   const std::vector<float>& bias, const Edge& out, Emitter& plan,
+                   const std::vector<int>& offsets = {}) {
   const bool real = shape.storage == Storage::kFloats;
   const Value input = plan.stored(source, shape.storage);
-  auto op = std::make_unique<Convolution>(plan.kernels(), shape, filters, bias);
+  std::unique_ptr<Operator> op;
+  if (offsets.empty() && Depthwise::fits(shape))
+    op = std::make_unique<Depthwise>(plan.kernels(), shape, filters, bias);
+  else
+    op = std::make_unique<Convolution>(plan.kernels(), shape, filters, bias, offsets);
   const Value sum = plan.emit(std::move(op), {input}, out, real ? Storage::kFloats : Storage::kInts);
   if (!real || out.format == Format::kFloat32) return sum;
   return plan.emit(std::make_unique<RoundReals>(plan.kernels(), out), {sum}, out, Storage::kFloats);
@@ -182,6 +188,12 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
     out = shape.storage == Storage::kFloats ? node.real_output(plain) : node.output(sum);
   }
   if (!node.ok() || !fits_memory(node, shape, plan)) return kNoValue;
+  const PixelLine* line = shape.in.kind == Kind::kInt ? plan.pixels(source) : nullptr;
+  if (line != nullptr) {
+    source = line->image;
+    shape.in = plan.edge(source);
+    shape.storage = Storage::kBytes;
+  }
   if (shape.in.kind == Kind::kImage)
     plan.explain("the input is 8-bit pixels, multiplied by ±1 weights as int8");
   if (shape.in.kind == Kind::kInt) plan.explain("the input is integers, not bits");
@@ -189,7 +201,11 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
   Filters filters;
   filters.signs =
       channels_last<std::uint8_t>(shape, [&](std::size_t i) { return (stream[i / 8] >> (i % 8)) & 1; });
-  const Value product = emit_product(source, shape, filters, {}, levels ? sum : out, plan);
+  if (line != nullptr)  // the pixels' products, scaled by the weights; what is added to them is in the start
+    for (std::uint8_t sign : filters.signs)
+      filters.bytes.push_back(static_cast<std::int8_t>(sign == 0 ? line->scale : -line->scale));
+  const Value product = emit_product(source, shape, filters, {}, levels ? sum : out, plan,
+                                     line == nullptr ? std::vector<int>() : line->offsets);
   if (!levels && shape.storage == Storage::kBits)
     plan.describe_product(
         std::make_shared<const BinaryProduct>(shape, std::move(filters), plan.stored(source, shape.storage)));

@@ -1,4 +1,4 @@
-// Builders of the nodes that make bits: Threshold, Sign.
+// Builder of the node that makes bits of integers: Threshold.
 #include <algorithm>
 #include <memory>
 
@@ -68,32 +68,6 @@ Cuts plain_cuts(const std::vector<std::int32_t>& cuts, const std::vector<std::in
   return plain;
 }
 
-class Sign final : public Operator {
- public:
-  Sign(const KernelTable& kernels, std::size_t channels, int planes, std::vector<float> shift)
-      : kernels_(kernels), channels_(channels), planes_(planes), shift_(std::move(shift)) {}
-
-  void run(const Call& call) const noexcept override {
-    const float* shift = shift_.empty() ? nullptr : shift_.data();
-    const std::size_t words = words_for(channels_);
-    for (std::size_t r = 0; r < call.rows; ++r) {
-      const float* x = call.in<float>(0) + r * channels_;
-      Word* out = call.out<Word>() + r * words * planes_;
-      if (planes_ == 1)
-        kernels_.sign(x, shift, channels_, out);
-      else
-        kernels_.sign_two(x, shift, channels_, out, out + words);
-    }
-  }
-  bool by_rows(std::size_t) const override { return true; }
-
- private:
-  const KernelTable& kernels_;
-  std::size_t channels_;
-  int planes_;
-  std::vector<float> shift_;
-};
-
 }  // namespace
 
 Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
@@ -162,20 +136,6 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
     read.push_back(inputs[1]);
   }
   return plan.emit(std::move(op), read, node.output(as_bits(in)), Storage::kBits);
-}
-
-Value build_sign(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
-  if (!node.expect_inputs(1, 1)) return kNoValue;
-  const Edge& in = node.input();
-  node.expect(in.kind == Kind::kReal || in.kind == Kind::kInt,
-              "needs reals or integers, got " + describe(in));
-  const int planes = static_cast<int>(node.integer("planes", 1, 2, 1));
-  std::vector<float> shift;
-  if (node.has("shift")) shift = node.array<float>("shift", {in.channels});
-  const Edge out = node.output(as_bits(in, planes));
-  if (!node.ok()) return kNoValue;
-  auto op = std::make_unique<Sign>(plan.kernels(), in.channels, planes, std::move(shift));
-  return plan.emit(std::move(op), {plan.stored(inputs[0], Storage::kFloats)}, out, Storage::kBits);
 }
 
 }  // namespace sb

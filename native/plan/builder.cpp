@@ -39,6 +39,7 @@ class PlanBuilder final : public Emitter {
     const auto found = names_.find(output);
     if (found == names_.end()) return fail("output '" + output + "' is not a node");
     plan_.output_ = resolve(found->second);
+    done_by_ = fuse(plan_.stages_, plan_.values_.size(), plan_.output_, kernels(), layout_);
     join();
     describe_nodes();
     lay_out();
@@ -87,13 +88,19 @@ class PlanBuilder final : public Emitter {
   }
 
   void describe_product(std::shared_ptr<const BinaryProduct> product) override {
-    product_ = std::move(product);
-    product_value_ = plan_.stages_.back().output;
+    plan_.stages_.back().product = std::move(product);
   }
 
   const BinaryProduct* sole_product(Value value) override {
-    const bool last = product_ != nullptr && value == product_value_ && plan_.stages_.back().output == value;
-    return last && readers_[value] == 1 ? product_.get() : nullptr;
+    const bool last = !plan_.stages_.empty() && plan_.stages_.back().output == value;
+    return last && readers_[value] == 1 ? plan_.stages_.back().product.get() : nullptr;
+  }
+
+  void describe_pixels(Value value, PixelLine line) override { pixels_.emplace(value, std::move(line)); }
+
+  const PixelLine* pixels(Value value) const override {
+    const auto found = pixels_.find(value);
+    return found == pixels_.end() ? nullptr : &found->second;
   }
 
   std::unique_ptr<Operator> take_product() override {
@@ -161,7 +168,8 @@ class PlanBuilder final : public Emitter {
     const Value output = add_value(edge, storage);
     const std::size_t last = plan_.nodes_.empty() ? 0 : plan_.nodes_.size() - 1;
     const std::size_t node = std::exchange(taken_from_, kNoNode);
-    plan_.stages_.push_back({std::move(op), std::move(inputs), output, node == kNoNode ? last : node});
+    plan_.stages_.push_back(
+        {std::move(op), std::move(inputs), output, node == kNoNode ? last : node, kNoValue, nullptr});
     return output;
   }
 
@@ -183,6 +191,7 @@ class PlanBuilder final : public Emitter {
     const std::size_t count = plan_.stages_.size();
     std::vector<std::size_t> uses(plan_.values_.size(), 0), producer(plan_.values_.size(), kNoStage);
     for (std::size_t i = 0; i < count; ++i) {
+      if (plan_.stages_[i].op == nullptr) continue;
       producer[plan_.stages_[i].output] = i;
       for (Value input : plan_.stages_[i].inputs) ++uses[input];
     }
@@ -191,7 +200,7 @@ class PlanBuilder final : public Emitter {
     std::vector<bool> inner(count, false);
     for (std::size_t i = 0; i < count; ++i) {
       const Stage& stage = plan_.stages_[i];
-      if (stage.op->begins_step()) continue;
+      if (stage.op == nullptr || stage.op->begins_step()) continue;
       for (std::size_t k = 0; k < stage.inputs.size(); ++k) {
         const std::size_t source = producer[stage.inputs[k]];
         const bool alone = source != kNoStage && uses[stage.inputs[k]] == 1;
@@ -201,7 +210,7 @@ class PlanBuilder final : public Emitter {
       if (before[i] != kNoStage) inner[before[i]] = true;
     }
     for (std::size_t i = 0; i < count; ++i) {
-      if (inner[i]) continue;
+      if (inner[i] || plan_.stages_[i].op == nullptr) continue;
       Step step;
       for (std::size_t s = i; s != kNoStage; s = before[s]) step.stages.push_back(s);
       std::reverse(step.stages.begin(), step.stages.end());
@@ -214,13 +223,20 @@ class PlanBuilder final : public Emitter {
   }
 
   void describe_nodes() {
-    for (const Step& step : plan_.steps_) {
-      const std::size_t head = plan_.stages_[step.stages.front()].node;
-      for (std::size_t s : step.stages) {
-        const std::size_t node = plan_.stages_[s].node;
-        if (node != head && main_stage_[node] == s)
-          plan_.nodes_[node].kernel += ", fused with '" + plan_.nodes_[head].name + "'";
+    std::vector<std::size_t> heads(plan_.stages_.size());
+    for (const Step& step : plan_.steps_)
+      for (std::size_t s : step.stages) heads[s] = plan_.stages_[step.stages.front()].node;
+    for (std::size_t node = 0; node < plan_.nodes_.size(); ++node) {
+      if (main_stage_[node] == kNoStage) continue;
+      const std::size_t stage = done_by_[main_stage_[node]], head = heads[stage];
+      if (plan_.stages_[stage].op == nullptr) {
+        plan_.nodes_[node].kernel = "done by its readers";
+        continue;
       }
+      if (node == head)
+        plan_.nodes_[node].kernel = plan_.stages_[stage].op->kernel();
+      else
+        plan_.nodes_[node].kernel += ", fused with '" + plan_.nodes_[head].name + "'";
     }
   }
 
@@ -239,6 +255,8 @@ class PlanBuilder final : public Emitter {
       step.splits = head.op->filter_granule() > 0 && head.inputs.size() == 1 &&
                     plan_.values_[head.output].edge.positions() == 1;
       add_life(lives, plan_.stages_[step.stages.back()].output, s + 1);
+      for (std::size_t stage : step.stages)
+        if (plan_.stages_[stage].second != kNoValue) add_life(lives, plan_.stages_[stage].second, s + 1);
       if (step.splits) add_life(lives, head.output, s + 1);
       for (std::size_t stage : step.stages)
         for (Value input : plan_.stages_[stage].inputs)
@@ -294,12 +312,12 @@ class PlanBuilder final : public Emitter {
   std::map<std::string, Value> names_;
   std::map<std::pair<Value, Storage>, Value> stored_;
   std::map<Value, Value> flat_;
+  std::map<Value, PixelLine> pixels_;
   std::map<std::string, std::size_t> readers_of_name_;
   std::map<Value, std::size_t> readers_;
-  std::shared_ptr<const BinaryProduct> product_;  // of the stage that makes product_value_
-  Value product_value_ = kNoValue;
   std::size_t taken_from_ = kNoNode;     // whose stage the next one replaces
   std::vector<std::size_t> main_stage_;  // per node
+  std::vector<std::size_t> done_by_;     // per stage, after fusion
   std::size_t total_ = 0;
 };
 

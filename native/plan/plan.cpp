@@ -164,7 +164,10 @@ void Plan::run_block(const Step& step, std::size_t from_stage, std::size_t first
       out = address(memory, stage.output, samples) + first * row;
     else
       scratch += round_up(rows * row + kSlack, kAlignment);
-    stage.op->run({first, rows, inputs, out, own});
+    Call call{first, rows, inputs, out, own};
+    if (stage.second != kNoValue)
+      call.second = address(memory, stage.second, samples) + first * values_[stage.second].row_size();
+    stage.op->run(call);
     passed = stage.output;
     passed_rows = out;
   }

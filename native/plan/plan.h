@@ -33,6 +33,8 @@ struct Stage {
   std::vector<Value> inputs;
   Value output = kNoValue;
   std::size_t node = 0;
+  Value second = kNoValue;                       // a further output, always in memory
+  std::shared_ptr<const BinaryProduct> product;  // what it computes, while the plan is built
 };
 
 struct PlanValue {
@@ -54,6 +56,11 @@ struct Step {
   // The first stage may be run for itself, filters divided among the threads; its output then has memory.
   bool splits = false;
 };
+
+// Joins element-wise chains with each other and with the products before them (DESIGN.md 6). What is taken up
+// loses its operator; entry i of the result is the stage that does the work of stage i.
+std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::size_t values, Value output,
+                              const KernelTable& kernels, Layout layout);
 
 class Plan {
  public:

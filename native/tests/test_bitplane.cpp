@@ -101,14 +101,51 @@ void test_products(const PlaneWidth& width, const Layer& layer, std::size_t grou
   for (std::size_t c = 1; c < layer.classes; ++c)
     differing.push_back(filters->starts.data() + c * filters->class_stride());
   width.select(group, filters->bits)({planes, filters->lists.data(), filters->groups, filters->starts.data(),
-                                      filters->inverted.data(), out_buffer.data(), layer.classes - 1, masks,
-                                      differing.data()});
+                                      filters->inverted.data(), out_buffer.data(), false, layer.classes - 1,
+                                      masks, differing.data()});
   for (std::size_t f = 0; f < layer.filters; ++f)
     for (std::size_t lane = 0; lane < width.lanes; ++lane) {
       std::size_t count = 0;
       for (std::size_t k = 0; k < layer.depth; ++k)
         count += get_bit(planes + k * words, lane) != (layer.signs[f * layer.depth + k] != 0);
       CHECK(get_bit(out + f * words, lane) == layer.output(f, type[lane], count));
+    }
+}
+
+// Counts bit by bit, and then as numbers; padding filters count nothing that is asked for.
+void test_counts(const PlaneWidth& width, Layer layer, std::size_t group, Random& random) {
+  layer.outputs.least.assign(layer.filters, 0);
+  const std::optional<PlaneFilters> filters =
+      plane_filters(layer.signs, layer.filters, layer.depth, group, layer.outputs);
+  CHECK(filters.has_value());
+  if (!filters.has_value()) return;
+  const std::size_t words = width.lanes / kWordBits, columns = round_up(filters->padded(), kCountColumns);
+  Buffer planes_buffer((layer.depth + 1) * words * sizeof(Word)),
+      counts_buffer(columns * kCountRows * words * sizeof(Word)),
+      numbers_buffer(columns * width.lanes * sizeof(std::uint16_t));
+  auto* planes = reinterpret_cast<Word*>(planes_buffer.data());
+  auto* counts = reinterpret_cast<Word*>(counts_buffer.data());
+  const auto* numbers = reinterpret_cast<const std::uint16_t*>(numbers_buffer.data());
+  for (std::size_t i = 0; i < (layer.depth + 1) * words; ++i)
+    planes[i] = i < layer.depth * words ? random.next() : 0;
+  for (std::size_t i = 0; i < columns * kCountRows * words; ++i) counts[i] = random.next();
+  width.select(group, filters->bits)({planes, filters->lists.data(), filters->groups, filters->starts.data(),
+                                      filters->inverted.data(), counts, true, 0, nullptr, nullptr});
+  const std::size_t bits = filters->bits + group - 1, streams = count_streams(width.lanes);
+  for (std::size_t f = 0; f < columns; f += kCountColumns)
+    width.spread(counts + f * kCountRows * words, bits,
+                 reinterpret_cast<Word*>(numbers_buffer.data()) +
+                     f * width.lanes * sizeof(std::uint16_t) / sizeof(Word));
+  const unsigned mask = (1u << bits) - 1;
+  for (std::size_t f = 0; f < layer.filters; ++f)
+    for (std::size_t lane = 0; lane < width.lanes; ++lane) {
+      std::size_t count = 0;
+      for (std::size_t k = 0; k < layer.depth; ++k)
+        count += get_bit(planes + k * words, lane) != (layer.signs[f * layer.depth + k] != 0);
+      const std::size_t place = lane % 128 * streams + lane / 128;
+      const std::uint16_t number =
+          numbers[(f / kCountColumns * width.lanes + place) * kCountColumns + f % kCountColumns];
+      CHECK((number & mask) == count);
     }
 }
 
@@ -121,6 +158,9 @@ void test_widths(const PlaneTable& table) {
         for (std::size_t filters : {1, 4, 5, 9})
           for (int ones : {1, 2, 20})
             test_products(table.widths[i], Layer(random, filters, depth, 1 + depth % 3, ones), group, random);
+      for (std::size_t depth : {1, 64, 577})
+        for (std::size_t filters : {1, 9, 40})
+          test_counts(table.widths[i], Layer(random, filters, depth, 1, 2), group, random);
       test_products(table.widths[i], Layer(random, 5, 4608, 1, 2), group, random);
       test_products(table.widths[i], Layer(random, 5, 4608, 2, 4608), group, random);
     }

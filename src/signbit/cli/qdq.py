@@ -30,12 +30,19 @@ def session(twin: nn.Module, calibration: Array, *, threads: int) -> Session:
     Raises:
         NoTwinError: onnx or onnxruntime is not installed.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "int8.onnx")
+        write(twin, calibration, source=Path(folder, "float.onnx"), target=target)
+        return load(target, threads)
+
+
+def write(twin: nn.Module, calibration: Array, *, source: Path, target: Path) -> None:
+    """Writes a float twin as ONNX to `source`, and quantized to `target`; the arguments are those of `session`."""
     try:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     except ImportError as error:
         raise NoTwinError(f"{error.name} is not installed: pip install 'signbit[onnx]'") from None
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+    with _quiet():
         _export(twin, calibration, source)
         quantize_static(
             source,
@@ -45,7 +52,6 @@ def session(twin: nn.Module, calibration: Array, *, threads: int) -> Session:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        return _load(target, threads)
 
 
 def nothing() -> Session:
@@ -53,7 +59,7 @@ def nothing() -> Session:
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder, "identity.onnx")
         _export(nn.Identity(), np.zeros((1, 1, 1, 1), np.float32), path)
-        return _load(path, 1)
+        return load(path, 1)
 
 
 def _export(module: nn.Module, images: Array, path: Path) -> None:
@@ -61,7 +67,8 @@ def _export(module: nn.Module, images: Array, path: Path) -> None:
     torch.onnx.export(module, (torch.from_numpy(images[:1]),), path, dynamo=False, opset_version=17, **names)
 
 
-def _load(path: Path, threads: int) -> Session:
+def load(path: Path, threads: int) -> Session:
+    """A session of an ONNX file, as a function of normalised float32 images."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

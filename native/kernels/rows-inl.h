@@ -1,0 +1,55 @@
+// What combines the rows under a window: pooling, and a filter for each channel by itself. Included inside an
+// anonymous namespace, after the struct `F` of chain-inl.h, which here also has
+//   maximum      a register where b is larger or NaN: b, else a
+//   Total        a double for each lane: zero(), include(total, a), mean(total, count)
+
+template <class F>
+void max_rows(const float* const* rows, size_t count, size_t n, float* out) {
+  for (size_t c = 0; c < n; c += F::kLanes) {
+    typename F::T most = F::load(rows[0] + c);
+    for (size_t t = 1; t < count; ++t) most = F::maximum(most, F::load(rows[t] + c));
+    n - c < F::kLanes ? F::store_some(out + c, most, n - c) : F::store(out + c, most);
+  }
+}
+
+template <class F>
+void mean_rows(const float* const* rows, size_t count, double divisor, size_t n, float* out) {
+  for (size_t c = 0; c < n; c += F::kLanes) {
+    typename F::Total total = F::zero();
+    for (size_t t = 0; t < count; ++t) F::include(total, F::load(rows[t] + c));
+    const typename F::T mean = F::mean(total, divisor);
+    n - c < F::kLanes ? F::store_some(out + c, mean, n - c) : F::store(out + c, mean);
+  }
+}
+
+void multiply_rows_bytes(const uint8_t* const* rows, const int8_t* const* weights, size_t count, int32_t bias,
+                         size_t n, int32_t* out) {
+  constexpr size_t kBlock = 8;
+  size_t c = 0;
+  for (; c + kBlock <= n; c += kBlock) {
+    int32_t sums[kBlock] = {};
+    for (size_t t = 0; t < count; ++t)
+      for (size_t i = 0; i < kBlock; ++i) sums[i] += ((int32_t)rows[t][c + i] - bias) * weights[t][c + i];
+    for (size_t i = 0; i < kBlock; ++i) out[c + i] = sums[i];
+  }
+  for (; c < n; ++c) {
+    out[c] = 0;
+    for (size_t t = 0; t < count; ++t) out[c] += ((int32_t)rows[t][c] - bias) * weights[t][c];
+  }
+}
+
+template <class F>
+void multiply_rows(const float* const* rows, const float* const* weights, size_t count, const float* start,
+                   size_t n, float* out) {
+  for (size_t c = 0; c < n; c += F::kLanes) {
+    typename F::T sum = F::load(start + c);
+    for (size_t t = 0; t < count; ++t)
+      sum = F::add(sum, F::multiply(F::load(rows[t] + c), F::load(weights[t] + c)));
+    n - c < F::kLanes ? F::store_some(out + c, sum, n - c) : F::store(out + c, sum);
+  }
+}
+
+template <class F>
+constexpr RowKernels row_kernels(void (*chain)(const ChainCall&)) {
+  return {chain, max_rows<F>, mean_rows<F>, multiply_rows<F>, multiply_rows_bytes};
+}

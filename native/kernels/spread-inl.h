@@ -1,0 +1,72 @@
+// Counts that lie bit by bit in planes become 16-bit numbers, eight filters side by side. Included inside an
+// anonymous namespace, after bitplane-inl.h.
+
+// By transposition, for registers that cannot shuffle: four filters are a block of 64 x 64 bits.
+template <class V, void (*kTranspose)(const uint64_t*, size_t, uint64_t*, size_t)>
+void spread_blocks(const uint64_t* counts, size_t, uint64_t* out) {
+  constexpr size_t kWords = V::kBytes / 8, kStreams = count_streams(8 * V::kBytes);
+  constexpr size_t kQuad = 64 / kCountRows, kQuads = kCountColumns / kQuad;
+  for (size_t b = 0; b < kWords; ++b)
+    for (size_t q = 0; q < kQuads; ++q)
+      kTranspose(counts + q * 64 * kWords + b, kWords, out + (b % 2 * 64 * kStreams + b / 2) * kQuads + q,
+                 kQuads * kStreams);
+}
+
+#if defined(__GFNI__)
+
+// Rows of `bits` planes from `first` on, turned into bytes: result i, 128 bits of it, holds 16 lanes.
+template <class V>
+SB_INLINE void spread_bytes(const char* rows, size_t first, size_t bits, typename V::T* out) {
+  using T = typename V::T;
+  T a[8], pairs[8], quads[8];
+  // The instruction takes the rows of its matrix from the last to the first.
+  SB_UNROLL for (size_t m = 0; m < 8; ++m) a[m] =
+      first + 7 - m < bits ? V::load(rows + (first + 7 - m) * V::kBytes) : V::fill(0);
+  SB_UNROLL for (int i = 0; i < 4; ++i) {
+    pairs[i] = V::low_bytes(a[2 * i], a[2 * i + 1]);
+    pairs[4 + i] = V::high_bytes(a[2 * i], a[2 * i + 1]);
+  }
+  SB_UNROLL for (int h = 0; h < 2; ++h) SB_UNROLL for (int i = 0; i < 2; ++i) {
+    quads[4 * h + i] = V::low_shorts(pairs[4 * h + 2 * i], pairs[4 * h + 2 * i + 1]);
+    quads[4 * h + 2 + i] = V::high_shorts(pairs[4 * h + 2 * i], pairs[4 * h + 2 * i + 1]);
+  }
+  SB_UNROLL for (int i = 0; i < 4; ++i) {
+    out[2 * i] = V::turn_blocks(V::low_ints(quads[2 * i], quads[2 * i + 1]));
+    out[2 * i + 1] = V::turn_blocks(V::high_ints(quads[2 * i], quads[2 * i + 1]));
+  }
+}
+
+template <class V>
+void spread_bits(const uint64_t* counts, size_t bits, uint64_t* out) {
+  using T = typename V::T;
+  T numbers[kCountColumns][16];  // lanes 8 s .. 8 s + 7 of each 128
+  for (size_t f = 0; f < kCountColumns; ++f) {
+    const char* rows = (const char*)counts + f * kCountRows * V::kBytes;
+    T low[8], high[8];
+    spread_bytes<V>(rows, 0, bits, low);
+    spread_bytes<V>(rows, 8, bits, high);
+    SB_UNROLL for (int i = 0; i < 8; ++i) {
+      V::store(&numbers[f][2 * i], V::low_bytes(low[i], high[i]));
+      V::store(&numbers[f][2 * i + 1], V::high_bytes(low[i], high[i]));
+    }
+  }
+  char* to = (char*)out;
+  for (size_t s = 0; s < 16; ++s, to += 8 * V::kBytes) {
+    T pairs[8], quads[8];
+    SB_UNROLL for (int i = 0; i < 4; ++i) {
+      const T a = V::load(&numbers[2 * i][s]), b = V::load(&numbers[2 * i + 1][s]);
+      pairs[i] = V::low_shorts(a, b);
+      pairs[4 + i] = V::high_shorts(a, b);
+    }
+    SB_UNROLL for (int h = 0; h < 2; ++h) SB_UNROLL for (int i = 0; i < 2; ++i) {
+      quads[4 * h + i] = V::low_ints(pairs[4 * h + 2 * i], pairs[4 * h + 2 * i + 1]);
+      quads[4 * h + 2 + i] = V::high_ints(pairs[4 * h + 2 * i], pairs[4 * h + 2 * i + 1]);
+    }
+    SB_UNROLL for (int i = 0; i < 4; ++i) {
+      V::store(to + 2 * i * V::kBytes, V::low_longs(quads[2 * i], quads[2 * i + 1]));
+      V::store(to + (2 * i + 1) * V::kBytes, V::high_longs(quads[2 * i], quads[2 * i + 1]));
+    }
+  }
+}
+
+#endif

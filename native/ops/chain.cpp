@@ -1,0 +1,102 @@
+#include "ops/chain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/memory.h"
+
+namespace sb {
+
+Chain::Chain(const KernelTable& kernels, const Edge& in, Storage from)
+    : kernels_(kernels), channels_(in.channels), positions_(in.positions()), from_(from) {}
+
+// Rows of `channels` values, each filled up.
+std::vector<float> Chain::padded(const std::vector<float>& values) const {
+  const std::size_t width = round_up(channels_, kChainPadding);
+  std::vector<float> result(divide_up(values.size(), channels_) * width, 0.0f);
+  for (std::size_t i = 0; i < values.size(); ++i) result[i / channels_ * width + i % channels_] = values[i];
+  return result;
+}
+
+void Chain::push(Step step) {
+  steps_.push_back(std::move(step));
+  const Step& kept = steps_.back();
+  ops_.push_back(
+      {kept.kind, kept.a.data(), kept.b.data(), kept.low, kept.high, kept.input, kept.places.data()});
+}
+
+void Chain::affine(const std::vector<float>& scale, const std::vector<float>& offset,
+                   std::vector<std::uint8_t> places) {
+  const ChainKind kind = places.empty() ? kChainAffine : kChainAffineAt;
+  push({kind, padded(scale), padded(offset), 0, 0, 0, std::move(places)});
+}
+
+void Chain::prelu(const std::vector<float>& slope, const std::vector<float>& positive) {
+  push({kChainPrelu, padded(slope), padded(positive)});
+}
+
+void Chain::clamp(float low, float high) { push({kChainClamp, {}, {}, low, high}); }
+
+void Chain::add(std::size_t inputs) {
+  for (std::size_t i = 0; i < inputs; ++i) push({kChainAdd, {}, {}, 0, 0, inputs_++});
+}
+
+void Chain::round(const Edge& out) {
+  if (out.kind != Kind::kReal) return;
+  if (out.format == Format::kFloat16) push({kChainRoundHalf});
+  if (out.format == Format::kInt16) push({kChainRoundStep, {}, {}, out.step});
+}
+
+void Chain::sign(const std::vector<float>& shift) {
+  shift_ = padded(shift);
+  signs_ = true, reals_ = false;
+}
+
+bool Chain::append(Chain& next, bool keep) {
+  if (signs_ || steps_.size() + next.steps_.size() > kMostSteps) return false;
+  if (inputs_ + next.inputs_ > kMostInputs || (keep && !next.only_signs())) return false;
+  for (Step& step : next.steps_) {
+    step.input += inputs_;
+    push(std::move(step));
+  }
+  inputs_ += next.inputs_;
+  shift_ = std::move(next.shift_);
+  signs_ = next.signs_, reals_ = keep || next.reals_;
+  return true;
+}
+
+void Chain::run(const Call& call) const noexcept {
+  const ChainSource source = from_ == Storage::kInts ? kChainInts : kChainFloats;
+  run_rows({source, call.inputs[0], channels_}, call, call.inputs + 1, 0, call.rows, 0, channels_);
+}
+
+void Chain::run_rows(const ChainRows& rows, const Call& call, const std::byte* const* inputs,
+                     std::size_t done, std::size_t count, std::size_t begin, std::size_t end) const noexcept {
+  const float* added[kMostInputs];
+  for (std::size_t i = 0; i < inputs_; ++i)
+    added[i] = reinterpret_cast<const float*>(inputs[i]) + done * channels_;
+  auto* bits = reinterpret_cast<Word*>(reals_ ? call.second : call.output);
+  ChainCall chain;
+  chain.source = rows.source;
+  chain.rows = rows.rows;
+  chain.row_stride = rows.stride;
+  chain.column_stride = rows.column_stride;
+  chain.base = rows.base;
+  chain.mask = rows.mask;
+  chain.base_places = rows.base_places;
+  chain.positions = positions_;
+  chain.first = call.first + done;
+  chain.count = count;
+  chain.begin = begin;
+  chain.end = end;
+  chain.channels = channels_;
+  chain.ops = ops_.data();
+  chain.op_count = ops_.size();
+  chain.inputs = added;
+  chain.reals = reals_ ? call.out<float>() + done * channels_ : nullptr;
+  chain.bits = signs_ ? bits + done * words_for(channels_) : nullptr;
+  chain.shift = shift_.empty() ? nullptr : shift_.data();
+  kernels_.rows.chain(chain);
+}
+
+}  // namespace sb
