@@ -1,13 +1,13 @@
 """Whole networks with random weights beside float and int8 twins of the same layers, and beside other binary engines.
 
 python benchmarks/networks.py [--networks birealnet18 ...] [--batch 1 32] [--threads 1] [--rounds 5] [--eager]
-    [--larq PYTHON] [--openvino PYTHON]
+    [--larq PYTHON] [--openvino PYTHON] [--only NAME ...] [--fifo PRIORITY]
 
-"ours" has int8 stem, shortcuts and classifier; "ours float32" has them in float32. A twin has the same convolutions with
-real weights and ReLU for sign (`signbit.cli.twins`), so it is the float or int8 network of the same topology. Larq
-Compute Engine and TensorFlow Lite (`--larq`) and OpenVINO (`--openvino`) run in another interpreter, as
-benchmarks/worker.py; they take turns with the rest. Each round times every engine for a moment; the table shows medians
-over all rounds in milliseconds, and how many times as long as ours each takes. Who is missing is named.
+"ours" has int8 stem, shortcuts and classifier; "ours float32" has them in float32. A twin has the same convolutions
+with real weights and ReLU for sign (`signbit.cli.twins`): the float or int8 network of the same topology. Larq Compute
+Engine and TensorFlow Lite (`--larq`) and OpenVINO (`--openvino`) run in another interpreter, as benchmarks/worker.py,
+and take turns with the rest. Each round times every engine for a moment; the table shows medians over all rounds, and
+how many times as long as ours each takes. Who is missing is named. `--fifo` keeps other work off the timed calls.
 """
 
 import argparse
@@ -15,14 +15,15 @@ import json
 import statistics
 import subprocess
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+import worker
 
 from signbit import runtime
 from signbit.cli import qdq, twins
@@ -37,7 +38,6 @@ SIDES = {
     "resnet20_cifar": 32,
 }  # fmt: skip
 OURS = "ours"
-WORKER = Path(__file__).with_name("worker.py")
 Call = Callable[[], object]
 Turn = Callable[[float], list[float]]
 """Runs an engine for about so many seconds; gives the seconds of each call."""
@@ -45,24 +45,14 @@ Turn = Callable[[float], list[float]]
 
 def in_process(call: Call) -> Turn:
     """The turns of an engine that lives in this process."""
-
-    def turn(seconds: float) -> list[float]:
-        call()
-        times, end = [], time.perf_counter() + seconds
-        while not times or time.perf_counter() < end:
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-        return times
-
-    return turn
+    return partial(worker.turn, call)
 
 
 class Worker:
     """Another interpreter that runs one engine; answers a number of seconds with the seconds of each call."""
 
     def __init__(self, python: str, *arguments: object) -> None:
-        command = [python, str(WORKER), *map(str, arguments)]
+        command = [python, worker.__file__, *map(str, arguments)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -128,6 +118,11 @@ def onnx_files(graph: Graph, images: np.ndarray, folder: Path) -> dict[str, Path
     return paths
 
 
+def wanted(label: str, options: argparse.Namespace) -> bool:
+    """Whether `--only` leaves an engine in."""
+    return options.only is None or any(label.startswith(name) for name in options.only)
+
+
 def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack) -> dict[str, Turn]:
     """Every engine that can run the network, ready."""
     found: dict[str, Turn] = {}
@@ -139,6 +134,8 @@ def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack
         found[label] = in_process(lambda model=model: model.run(pixels))
 
     def attempt(label: str, make: Callable[[], Turn]) -> None:
+        if not wanted(label, options):
+            return
         try:
             found[label] = make()
         except Exception as error:  # an engine that fails is left out, whatever the reason
@@ -153,6 +150,8 @@ def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack
     except twins.NoTwinError as error:
         print(f"{name}: no ONNX Runtime: {error}")
     for kind, path in files.items():
+        if not wanted(f"ONNX Runtime {kind}", options):
+            continue
         session = qdq.load(path, options.threads)
         found[f"ONNX Runtime {kind}"] = in_process(lambda session=session: session(images.numpy()))
     tasks = [("OpenVINO " + kind, options.openvino, ("openvino", path)) for kind, path in files.items()]
@@ -163,9 +162,9 @@ def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack
             continue
 
         def start(python: str = python, kind: str = kind, what: object = what) -> Turn:
-            worker = Worker(python, kind, what, batch, options.threads)
-            stack.callback(worker.close)
-            return worker.turn
+            engine = Worker(python, kind, what, batch, options.threads, options.fifo or 0)
+            stack.callback(engine.close)
+            return engine.turn
 
         attempt(label, start)
     return found
@@ -196,6 +195,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.2, help="of every engine and round")
     parser.add_argument("--isa", default=runtime.isas()[0])
     parser.add_argument("--eager", action="store_true", help="PyTorch without torch.compile")
+    parser.add_argument("--only", nargs="+", help="beginnings of the names of the other engines to run")
+    parser.add_argument("--fifo", type=int, help="real-time priority of the timed calls")
     parser.add_argument("--larq", help="an interpreter with larq-compute-engine and larq-zoo")
     parser.add_argument("--openvino", help="an interpreter with openvino")
     options = parser.parse_args()
@@ -203,8 +204,10 @@ def main() -> None:
         if getattr(options, name) is None:
             print(f"{name}: left out, no --{name} PYTHON")
     torch.set_num_threads(options.threads)
+    worker.PRIORITY = options.fifo or 0
     warnings.simplefilter("ignore")
-    print(f"{cpu_name()}, {options.isa}\n\n| network | batch | threads | ours ms | others, and times ours |\n|---|---|---|---|---|")
+    print(f"{cpu_name()}, {options.isa}\n")
+    print("| network | batch | threads | ours ms | others, and times ours |\n|---|---|---|---|---|", flush=True)
     for batch in options.batch:
         for name in options.networks:
             measure(name, batch, options)

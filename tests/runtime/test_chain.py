@@ -19,9 +19,7 @@ SAME = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
 
 def convolution(rng, name, source, channels, filters, *, window=SAME, pad=1):
     weight = encode_dense(rng.integers(0, 2, (filters, channels * window.taps), dtype=np.uint8))
-    return n.BinaryConv(
-        name=name, inputs=(source,), window=window, filters=filters, pad_value=pad, weight=weight
-    )
+    return n.BinaryConv(name=name, inputs=(source,), window=window, filters=filters, pad_value=pad, weight=weight)
 
 
 def chain(draw, rng, source, shape, others):
@@ -35,7 +33,9 @@ def chain(draw, rng, source, shape, others):
             nodes.append(n.Affine(scale=floats(rng, channels), offset=floats(rng, channels), **fields))
         if kind == "border":
             border = rng.integers(0, 3, shape[1:], dtype=np.uint8)
-            nodes.append(n.Affine(scale=floats(rng, channels), offset=floats(rng, channels, 3), border=border, **fields))
+            nodes.append(
+                n.Affine(scale=floats(rng, channels), offset=floats(rng, channels, 3), border=border, **fields)
+            )
         if kind == "add":
             other = draw(st.sampled_from(others))
             fields["inputs"] = draw(st.sampled_from([(source, other), (other, source), (other, source, other)]))
