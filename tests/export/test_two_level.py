@@ -50,7 +50,7 @@ def test_real_output_is_torch_and_the_engine(options, quantizer, pad_value):
     graph = assert_runs(assert_equal(learned(scramble(nn.Sequential(first, nn.BatchNorm2d(16), conv)))))
     found = ["Threshold", "BinaryConv", "Threshold", "WindowSum", "BinaryConv"]
     assert ops(graph) == found + (["Affine"] if options else [])
-    assert graph.node("2").levels.shape == (8, 2)
+    assert graph.node("2").levels.shape == (8 if "filter" in quantizer else 1, 2)
 
 
 @pytest.mark.parametrize("pad_value", [-1, 0, 1])
@@ -151,10 +151,16 @@ def two_layers(filters, pool=()):
     return scramble(nn.Sequential(*layers, nn.BatchNorm2d(filters), nn.Flatten(), binary.BinaryLinear(filters * 56, 5)))
 
 
-def test_the_cuts_take_four_bytes_a_filter():
-    graph = assert_runs(assert_equal(two_layers(16)))
+@pytest.mark.parametrize("rising", [True, False])
+def test_the_cuts_take_four_bytes_a_filter_and_the_levels_eight_a_layer_unless_some_are_turned(rising):
+    model = two_layers(16)
+    if rising:
+        for norm in (model[1], model[3]):
+            norm.weight.data.abs_()
+    graph = assert_runs(assert_equal(model))
     assert [node.shift.nbytes for node in graph.nodes if type(node).__name__ == "Sign"] == [64, 64]
-    assert [node.levels.nbytes for node in graph.nodes if getattr(node, "levels", None) is not None] == [128, 128]
+    levels = [node.levels for node in graph.nodes if getattr(node, "levels", None) is not None]
+    assert [level.shape for level in levels] == [(1 if rising else 16, 2)] * 2
     assert ops(graph).count("Affine") == 0
 
 

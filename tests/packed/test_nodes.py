@@ -61,6 +61,7 @@ GOOD = [
     (linear(), [Bits((10,))], Int((3,), -10, 10)),
     (linear(format="int16", step=0.5), [Real((10,))], Real((3,), "int16", 0.5)),
     (linear(levels=real(3, 2)), [Bits((10,)), Int((1,), -10, 10)], Real((3,))),
+    (linear(levels=real(1, 2)), [Bits((10,)), Int((1,), -10, 10)], Real((3,))),
     (make("WindowSum", window=SAME), [Bits(MAP)], Int((1, 6, 6), -36, 36)),
     (make("WindowSum", window=PLAIN, groups=2), [Bits(MAP, 2)], Int((2, 4, 4), -54, 54)),
     (make("WindowSum"), [Bits((10,))], Int((1,), -10, 10)),

@@ -118,6 +118,8 @@ class Levels(Step):
     def emit(self, builder: Builder, source: str) -> str:
         """The layer's node with real output, instead of `source`."""
         levels = torch.stack([self.low, self.high], dim=1).numpy()
+        if bool((levels == levels[:1]).all()):
+            levels = levels[:1].copy()
         return builder.add(self.op, self.path, *self.inputs, levels=levels, **self.fields)
 
 

@@ -49,6 +49,8 @@ def _node(node: Node, source: Edge) -> dict[str, Any]:
                 attributes[field.name] = value
     if isinstance(node, BinaryConv | BinaryLinear):
         tensors["weight"] = _weight_bits(node, source)
+        if node.levels is not None:
+            tensors["levels"] = np.ascontiguousarray(np.broadcast_to(node.levels, (node.filters, 2)))
     return {
         "op": type(node).__name__,
         "name": node.name,

@@ -22,8 +22,8 @@ def _dot_range(edge: Edge, terms: int, pad_value: int = 0) -> tuple[int, int]:
 class BinaryConv(RealNode):
     """Convolution with ±1 weights; on bits, pixels and integers the exact integer sum, on reals a float32 sum.
 
-    Padding supplies the constant `pad_value`; 0 leaves the tap out. With `levels` (filters, 2) = (low, high), weights
-    stand for low (bit 1) and high (bit 0), a second input holds the `WindowSum` S, and the output is real:
+    Padding supplies the constant `pad_value`; 0 leaves the tap out. With `levels` (filters or 1, 2) = (low, high),
+    weights stand for low (bit 1) and high (bit 0), a second input holds the `WindowSum` S, and the output is real:
     (high - low)/2 · sum + (high + low)/2 · S.
     """
 
@@ -75,7 +75,7 @@ class BinaryLinear(RealNode):
 def _binary_output(
     node: BinaryConv | BinaryLinear, x: Edge, rest: tuple[Edge, ...], shape: tuple[int, ...], depth: int, pad: int
 ) -> Edge:
-    expect_shape("levels", node.levels, (node.filters, 2))
+    expect_shape("levels", node.levels, (node.filters, 2), (1, 2))
     expect_finite("levels", node.levels)
     if node.levels is not None:
         expect(isinstance(x, Bits), f"levels need bits as input, got {describe(x)}")
