@@ -15,12 +15,6 @@ from torch.autograd import Function
 
 __all__ = ["integer_conv2d", "serves"]
 
-_AVAILABLE = (
-    platform.machine() in ("x86_64", "AMD64")
-    and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    and all(hasattr(torch.ops.onednn, name) for name in ("qconv_prepack", "qconv2d_pointwise"))
-)
-
 
 def serves(code: Tensor) -> bool:
     """Whether `integer_conv2d` may take this input: a batch on an x86 CPU, under autocast to bfloat16."""
@@ -109,8 +103,7 @@ def _gradients(
     return found[0], found[1]
 
 
-@torch.library.custom_op("signbit::distance_conv2d", mutates_args=(), device_types="cpu")
-def _distance_conv2d(
+def _multiply(
     distance: Tensor,
     weight: Tensor,
     pad_value: int,
@@ -134,10 +127,9 @@ def _distance_conv2d(
     """
     zero_point, scale = (1, 1.0) if pad_value == 0 else (0, 2.0)
     factors = (weight if pad_value == 0 else weight * -pad_value).to(torch.int8)
-    ones, zeros = torch.ones(len(weight)), torch.zeros(len(weight), dtype=torch.int64)
-    packed = torch.ops.onednn.qconv_prepack(
-        factors, ones, scale, zero_point, stride, padding, dilation, groups, list(distance.shape)
-    )
+    ones = weight.new_ones(len(weight), dtype=torch.float32)
+    window = (stride, padding, dilation, groups)
+    packed = torch.ops.onednn.qconv_prepack(factors, ones, scale, zero_point, *window, list(distance.shape))
     offset = None if pad_value == 0 else -factors.sum((1, 2, 3), dtype=torch.float32)
     product: Tensor = torch.ops.onednn.qconv2d_pointwise(
         distance.contiguous(memory_format=torch.channels_last),
@@ -145,12 +137,9 @@ def _distance_conv2d(
         zero_point,
         packed,
         ones,
-        zeros,
+        ones.new_zeros(len(weight), dtype=torch.int64),
         offset,
-        stride,
-        padding,
-        dilation,
-        groups,
+        *window,
         1.0,
         0,
         torch.bfloat16,
@@ -159,6 +148,9 @@ def _distance_conv2d(
         "",
     )
     return product
+
+
+_distance_conv2d = torch.library.custom_op("signbit::distance_conv2d", _multiply, mutates_args=(), device_types="cpu")
 
 
 @_distance_conv2d.register_fake
@@ -175,3 +167,19 @@ def _shape_of_conv2d(
     extent = [(size + 2 * pad - step * (kernel - 1) - 1) // jump + 1 for size, kernel, jump, pad, step in sizes]
     shape = (distance.shape[0], weight.shape[0], *extent)
     return distance.new_empty(shape, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+
+
+def _available() -> bool:
+    """Whether oneDNN has these products here; tried once, because its operators are not among torch's public ones."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    try:
+        distance = torch.ones(1, 2, 1, 1, dtype=torch.uint8, device="cpu")
+        weight = torch.ones(1, 2, 1, 1, device="cpu")
+        product = _multiply(distance, weight, 1, [1, 1], [0, 0], [1, 1], 1)
+        return product.dtype == torch.bfloat16 and product.item() == -2
+    except (AttributeError, RuntimeError):
+        return False
+
+
+_AVAILABLE = _available()
