@@ -50,6 +50,7 @@ def test_the_plot(table, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", TABLE)
 def test_the_table(name):
     method = next(method for method in example.METHODS if method.name == name)

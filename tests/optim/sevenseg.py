@@ -6,7 +6,7 @@ signs between (specs/optimizers.md §7.1).
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from signbit.nn import BinaryLinear
-from signbit.optim import FlipCounter, Hybrid
+from signbit.optim import FlipCounter, Hybrid, HyperparameterScheduler
 from signbit.params import named_binary_parameters
 
 SEGMENTS = {
@@ -60,17 +60,24 @@ def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return *draw(8000, generator), *draw(2000, generator)
 
 
-def network() -> nn.Sequential:
+def network(*, norm: bool = True) -> nn.Sequential:
     widths = (400, 256, 256, 10)
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
-        layers += [BinaryLinear(inputs, outputs), nn.BatchNorm1d(outputs)]
-        nn.init.uniform_(layers[-2].weight, -0.1, 0.1)
+        layer = BinaryLinear(inputs, outputs)
+        nn.init.uniform_(layer.weight, -0.1, 0.1)
+        layers += [layer, nn.BatchNorm1d(outputs)] if norm else [layer]
     return nn.Sequential(*layers)
 
 
 def train(
-    binary: Callable[[list[tuple[str, nn.Parameter]]], Optimizer], *, linear: bool, epochs: int = 10, seed: int = 0
+    binary: Callable[[list[tuple[str, nn.Parameter]]], Optimizer],
+    *,
+    linear: bool,
+    epochs: int = 10,
+    seed: int = 0,
+    norm: bool = True,
+    schedules: Callable[[int], Mapping[str, Callable[[int], float]]] | None = None,
 ) -> Result:
     """Trains with `binary` on the weights and Adam 0.01, linear to 0, on the batch norms.
 
@@ -79,24 +86,32 @@ def train(
         linear: whether its rate falls linearly to 0 too.
         epochs: passes over the 8000 training images.
         seed: of initial weights and order.
+        norm: whether there are batch norms.
+        schedules: steps of the run → schedules of the binary weights' optimizer; Adam's rate is constant then.
     """
     torch.manual_seed(seed)
     images, digits, test_images, test_digits = data()
-    model = network()
-    optimizer = Hybrid(model, binary=binary, real=lambda pairs: Adam(pairs, lr=1e-2))
+    model = network(norm=norm)
+    optimizer = Hybrid(model, binary=binary, real=(lambda pairs: Adam(pairs, lr=1e-2)) if norm else None)
     watch = FlipCounter(optimizer, named_binary_parameters(model))
     steps = epochs * len(images) // 100
     rates = [group["lr"] for group in optimizer.param_groups]
-    falling = [linear or index in optimizer.group_indices("real") for index in range(len(rates))]
+    real = optimizer.group_indices("real") if norm else ()
+    falling = [schedules is None and (linear or index in real) for index in range(len(rates))]
+    scheduler = HyperparameterScheduler(
+        optimizer, {} if schedules is None else schedules(steps), groups=optimizer.group_indices("binary")
+    )
     flip_rates, step = [], 0
     for _ in range(epochs):
         total = 0.0
         for batch in torch.randperm(len(images)).split(100):
             for group, rate, falls in zip(optimizer.param_groups, rates, falling, strict=True):
-                group["lr"] = rate * (1 - step / steps) if falls else rate
+                if falls:
+                    group["lr"] = rate * (1 - step / steps)
             optimizer.zero_grad()
             F.cross_entropy(model(images[batch]), digits[batch]).backward()
             optimizer.step()
+            scheduler.step()
             total += watch.rate()
             step += 1
         flip_rates.append(total / (len(images) // 100))

@@ -1,13 +1,16 @@
 """Right optimizers learn SevenSeg-noise, wrong ones do not (specs/optimizers.md §7.1, §7.2)."""
 
+import math
 from functools import partial
 
 import pytest
 import torch
-from torch.optim import Adam, Optimizer
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from optim.sevenseg import train
-from signbit.optim import Bop, Bop2ndOrder, Latent
+from optim.sevenseg import data, network, train
+from signbit.optim import BAMSProd, Bop, Bop2ndOrder, FlipCounter, Hybrid, Latent, Linear
+from signbit.params import named_binary_parameters
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,68 @@ def test_wrong_variants_do_not_learn(gamma, flips):
 
 def test_the_wrong_variants_frame_is_right_otherwise():
     assert train(partial(WrongBop, gamma=1e-3, flips=right), linear=False, epochs=2).accuracy > 0.4
+
+
+def ramps(steps):
+    """The authors' final schedules of Bop2ndOrder."""
+    return {
+        "lr": Linear(1e-2, 1e-5, steps),
+        "sigma": Linear(1e-7, 1e-2, steps),
+        "threshold": Linear(1e-5, 1e-8, steps),
+    }
+
+
+POINT = partial(Bop2ndOrder, lr=1e-7, sigma=1e-3, threshold=1e-6)
+
+# Accuracy after ten epochs, seeds behind it, whether the rate falls to 0. Without a known deviation the largest counts.
+ROWS = {
+    "latent Adam 1e-2": (lambda pairs: Latent(Adam(pairs, lr=1e-2)), True, 0.763, 0.006, 5),
+    "latent Adam 1e-3": (lambda pairs: Latent(Adam(pairs, lr=1e-3)), True, 0.488, 0.011, 2),
+    "latent SGD 1": (lambda pairs: Latent(SGD(pairs, lr=1.0)), True, 0.358, 0.011, 2),
+    "latent SGD .01": (lambda pairs: Latent(SGD(pairs, lr=0.01)), True, 0.164, 0.011, 2),
+    "latent AMSGrad 1e-2": (lambda pairs: Latent(Adam(pairs, lr=1e-2, amsgrad=True)), True, 0.757, 0.011, 2),
+    "latent AdamW 1e-2": (lambda pairs: Latent(AdamW(pairs, lr=1e-2, weight_decay=0.01)), True, 0.751, 0.011, 2),
+    "Bop 1e-2": (partial(Bop, lr=1e-2, threshold=1e-6), True, 0.792, 0.008, 5),
+    "Bop 1e-3": (partial(Bop, lr=1e-3, threshold=1e-6), True, 0.714, 0.011, 2),
+    "Bop without threshold": (partial(Bop, lr=1e-3, threshold=0.0), True, 0.796, 0.011, 2),
+    "Bop, threshold too high": (partial(Bop, lr=1e-3, threshold=1e-5), True, 0.419, 0.011, 2),
+    "Bop, too noisy": (partial(Bop, lr=0.1, threshold=0.0), False, 0.193, 0.011, 2),
+    "Bop2ndOrder": (partial(Bop2ndOrder, lr=1e-3, sigma=1e-3, threshold=1e-2), True, 0.777, 0.011, 5),
+    "Bop2ndOrder, base point": (POINT, False, 0.756, 0.011, 2),
+    "Bop2ndOrder, base point, adam": (partial(POINT, correction="adam"), False, 0.735, 0.011, 2),
+    "BAMSProd": (partial(BAMSProd, lr=1e-2, kappa=3.0), True, 0.764, 0.011, 2),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_within_three_standard_deviations(name):
+    binary, linear, accuracy, deviation, seeds = ROWS[name]
+    # Of one run from a mean of several.
+    spread = deviation * math.sqrt(1 + 1 / seeds)
+    assert train(binary, linear=linear).accuracy == pytest.approx(accuracy, abs=3 * spread)
+
+
+@pytest.mark.slow
+def test_the_row_of_the_authors_ramps():
+    result = train(POINT, linear=False, schedules=ramps)
+    assert result.accuracy == pytest.approx(0.800, abs=3 * 0.011 * math.sqrt(2))
+    assert 4.6e-2 / 2 < result.flip_rates[0] < 4.6e-2 * 2
+    assert 5.6e-3 / 2 < result.flip_rates[-1] < 5.6e-3 * 2
+
+
+@pytest.mark.slow
+def test_the_row_without_batch_norm():
+    assert train(partial(Bop, lr=1e-2, threshold=1e-6), linear=True, norm=False).accuracy <= 0.25
+
+
+def test_the_first_step_of_bop2ndorder_flips_half_where_its_ratio_passes_the_threshold():
+    # γ/√σ = 3.2e-6 > τ = 1e-6, so that every weight that agrees with its gradient flips.
+    torch.manual_seed(0)
+    images, digits, *_ = data()
+    model = network()
+    optimizer = Hybrid(model, binary=POINT, real=partial(Adam, lr=1e-2))
+    watch = FlipCounter(optimizer, named_binary_parameters(model))
+    nn.functional.cross_entropy(model(images[:100]), digits[:100]).backward()
+    optimizer.step()
+    assert 0.4 < watch.rate() < 0.6

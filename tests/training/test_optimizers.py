@@ -136,3 +136,28 @@ def test_schedules_that_reach_nothing_are_refused() -> None:
 def test_schedules_are_checked(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Schedule(**wrong)  # type: ignore[arg-type]
+
+
+def test_options_of_some_parameters() -> None:
+    real = replace(RECIPE.real, groups={"*.bias": {"weight_decay": 0.5}, "stem.*": {"betas": (0.5, 0.9)}})
+    groups = build_optimizer(replace(RECIPE, real=real), model()).members["real"].param_groups
+    names = [set(group["param_names"]) for group in groups]
+    assert names[1] == {name for name in set.union(*names) if name.endswith(".bias")}
+    assert names[2]
+    assert all(name.startswith("stem.") for name in names[2])
+    assert [group["weight_decay"] for group in groups] == [0, 0.5, 0]
+    assert groups[2]["betas"] == (0.5, 0.9)
+    assert {group["lr"] for group in groups} == {1e-2}
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"stam.*": {"weight_decay": 0.1}}, r"groups: 'stam\.\*' fits none of the parameters, such as stem"),
+        ({"*": {"wight_decay": 0.1}}, r"real\.groups\.\*: adam: unknown option 'wight_decay'; nearest: weight_decay"),
+        ({"*": {"lr": 0.1}}, r"real\.groups\.\*: lr has a schedule, which moves it for all"),
+    ],
+)
+def test_mistaken_groups_are_answered(groups: dict[str, dict[str, float]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_optimizer(replace(RECIPE, real=replace(RECIPE.real, groups=groups)), model())

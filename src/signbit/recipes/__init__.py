@@ -1,5 +1,5 @@
 """Training runs that are worth repeating, by name."""
 
-from signbit.recipes.registry import get, names, optimizers, parse
+from signbit.recipes.registry import get, groups, names, note, optimizers, parse
 
-__all__ = ["get", "names", "optimizers", "parse"]
+__all__ = ["get", "groups", "names", "note", "optimizers", "parse"]

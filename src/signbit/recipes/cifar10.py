@@ -1,51 +1,25 @@
 """CIFAR-10: BinaryNet under the schedules of the papers, and two networks that a laptop trains in minutes.
 
-The papers' 500 epochs are hours on a GPU, weeks on a laptop. Published with a network that pads 0 and whose first
-convolution does not pad; pixels there lie within -1..1, here they are normalised by mean and deviation. The last 10,000
-training images (batch 5) are kept for one final test.
+The papers' 500 epochs are hours on a GPU, weeks on a laptop. The last 10,000 training images (batch 5) are kept for one
+final test.
 """
 
 from dataclasses import replace
 
 from signbit.data.augment import Augmentation
+from signbit.recipes.bop import CIFAR10 as BOP
+from signbit.recipes.bop2ndorder import CIFAR10 as BOP2NDORDER
 from signbit.recipes.tuned import REAL_ADAM, adam, bop, bop2ndorder
-from signbit.training import DataConfig, ModelConfig, OptimConfig, Recipe, Schedule
+from signbit.training import DataConfig, ModelConfig, Recipe
 
 __all__ = ["BINARYNET", "BINARYNET_SMALL", "RESNET20"]
 
 
-def _falling(factor: float) -> Schedule:
-    return Schedule(kind="linear", end=factor)
-
-
-_BOP2NDORDER = Recipe(
-    name="binarynet-cifar10",
-    data=DataConfig(name="cifar10", reserve="last:10000", augmentation=Augmentation(crop_padding=4, flip=True)),
-    model=ModelConfig(name="binarynet_valid", options={"pad_value": 0}),
-    optim=OptimConfig(
-        name="bop2ndorder",
-        options={"lr": 1e-2, "sigma": 1e-7, "threshold": 1e-5},
-        schedules={"lr": _falling(1e-3), "sigma": Schedule(kind="linear", end=1e5), "threshold": _falling(1e-3)},
-    ),
-    real=OptimConfig(name="adam", options={"lr": 1e-2}, schedules={"lr": _falling(0.1)}),
-    epochs=500,
-    batch_size=50,
+BINARYNET = tuple(
+    replace(recipe, name="binarynet-cifar10")
+    for recipe in (BOP2NDORDER, BOP, replace(BOP2NDORDER, optim=adam(lr=1e-3)))
 )
-"""The final configuration of 2104.05124 (both variants; `--optim.options.correction reference` is the unbiased one)."""
-
-_BOP = replace(
-    _BOP2NDORDER,
-    optim=OptimConfig(
-        name="bop",
-        options={"lr": 1e-4, "threshold": 1e-8},
-        schedules={"lr": Schedule(kind="staircase", end=0.1, every=100)},
-    ),
-    real=OptimConfig(name="adam", options={"lr": 1e-2}),
-)
-"""The final configuration of 1906.02107: γ falls tenfold every 100 epochs."""
-
-BINARYNET = (_BOP2NDORDER, _BOP, replace(_BOP2NDORDER, optim=adam(lr=1e-3)))
-"""Bop2ndOrder, Bop and latent Adam; the last at the papers' first rate, falling linearly."""
+"""The final configurations of Bop2ndOrder and Bop, and latent Adam at the papers' first rate, falling linearly."""
 
 _SMALL = Recipe(
     name="binarynet-small-cifar10",

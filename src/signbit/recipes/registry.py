@@ -4,37 +4,61 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from signbit.recipes import bop, bop2ndorder
 from signbit.recipes.cifar10 import BINARYNET, BINARYNET_SMALL, RESNET20
 from signbit.recipes.digits import DIGITS
+from signbit.recipes.entry import Entry
 from signbit.recipes.mnist import MNIST_CNN, MNIST_MLP
 from signbit.recipes.sbnn import SBNN_CIFAR10, SBNN_CIFAR10_AUTHORS, SBNN_MNIST
+from signbit.recipes.tuned import variant, with_untuned
 from signbit.training import Recipe, load_recipe, override, split_words
 
-__all__ = ["get", "names", "optimizers", "parse"]
+__all__ = ["get", "groups", "names", "note", "optimizers", "parse"]
 
-_RECIPES: dict[str, dict[str, Recipe]] = {
-    variants[0].name: {recipe.optim.name: recipe for recipe in variants}
-    for variants in (
-        BINARYNET,
-        BINARYNET_SMALL,
-        DIGITS,
-        MNIST_CNN,
-        MNIST_MLP,
-        RESNET20,
-        SBNN_CIFAR10,
-        SBNN_CIFAR10_AUTHORS,
-        SBNN_MNIST,
-    )
+_GROUPS: dict[str, tuple[Entry, ...]] = {
+    "for a laptop; bamsprod, amsgrad and sgd are not tuned, except bamsprod for digits": (
+        Entry("the demo: 8x8 digits, half a minute", with_untuned(DIGITS)),
+        Entry("a perceptron on bits alone, minutes", with_untuned(MNIST_MLP)),
+        Entry("two binary convolutions behind a real one, minutes", with_untuned(MNIST_CNN)),
+        Entry("BinaryNet with a quarter of its channels", with_untuned(BINARYNET_SMALL)),
+        Entry("ResNet-20 with 16, 32 and 64 channels", with_untuned(RESNET20)),
+    ),
+    "optimizers side by side at the size of the papers": (
+        Entry("BinaryNet under the final schedules of Bop2ndOrder and Bop, and latent Adam", BINARYNET),
+    ),
+    "weights of two levels with few ones (SBNN, 2306.13515)": (
+        Entry("a perceptron at 5 % ones, closed levels", SBNN_MNIST),
+        Entry("ResNet-18 with a quarter of its channels, 5 % ones", SBNN_CIFAR10),
+        Entry("ResNet-18 as the authors' code trains it: learned levels, penalty", SBNN_CIFAR10_AUTHORS),
+    ),
+    "Bop, the configurations of 1906.02107": bop.ENTRIES,
+    "Bop2ndOrder, the configurations of 2104.05124": bop2ndorder.ENTRIES,
 }
+
+_ENTRIES = {entry.recipes[0].name: entry for entries in _GROUPS.values() for entry in entries}
 
 
 def names() -> tuple[str, ...]:
     """Names of all recipes, sorted."""
-    return tuple(sorted(_RECIPES))
+    return tuple(sorted(_ENTRIES))
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """Headings and the names below each, in the order of the list."""
+    return {heading: tuple(entry.recipes[0].name for entry in entries) for heading, entries in _GROUPS.items()}
+
+
+def note(name: str) -> str:
+    """One line about a recipe: what it is and, for a published configuration, where it stands.
+
+    Raises:
+        ValueError: an unknown name; the nearest are named.
+    """
+    return _entry(name).note
 
 
 def optimizers(name: str) -> tuple[str, ...]:
-    """Optimizers that a recipe has tuned settings for; the first is its default."""
+    """Optimizers that a recipe has settings for; the first is its default."""
     return tuple(_variants(name))
 
 
@@ -84,7 +108,11 @@ def parse(source: str, words: Sequence[str] = ()) -> Recipe:
 
 
 def _variants(name: str) -> dict[str, Recipe]:
-    if name not in _RECIPES:
-        near = get_close_matches(name, _RECIPES, n=3)
+    return {variant(recipe): recipe for recipe in _entry(name).recipes}
+
+
+def _entry(name: str) -> Entry:
+    if name not in _ENTRIES:
+        near = get_close_matches(name, _ENTRIES, n=3)
         raise ValueError(f"unknown recipe {name!r}; {'nearest' if near else 'known'}: {', '.join(near or names())}")
-    return _RECIPES[name]
+    return _ENTRIES[name]

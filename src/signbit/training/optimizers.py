@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
+from fnmatch import fnmatch
 from functools import partial
 from typing import Any
 
@@ -58,23 +59,45 @@ def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -
     latent = key == "optim" and config.name in REAL
     clip = float(options.pop("clip", 1.0)) if latent else None
     accepted = [*inspect.signature(kind).parameters][1:] + (["clip"] if latent else [])
-    for option in options:
-        if option not in accepted:
-            raise ValueError(f"{key}.options: {config.name}: {_unknown('option', option, accepted)}")
+    for place, given in (("options", options), *((f"groups.{p}", g) for p, g in config.groups.items())):
+        for option in given:
+            if option not in accepted:
+                raise ValueError(f"{key}.{place}: {config.name}: {_unknown('option', option, accepted)}")
+            if place != "options" and option in config.schedules:
+                raise ValueError(
+                    f"{key}.{place}: {option} has a schedule, which moves it for all; leave one of them out"
+                )
     for option in config.schedules:
         numbers = [name for name, value in options.items() if type(value) in (float, int)]
         if option not in numbers:
             raise ValueError(f"{key}.schedules: {option!r} is not a number among the options {', '.join(numbers)}")
     if clip is None:
-        return partial(_build, key, kind, options)
-    return lambda parameters: Latent(_build(key, kind, options, parameters), clip=clip)
+        return partial(_build, key, kind, options, config.groups)
+    return lambda parameters: Latent(_build(key, kind, options, config.groups, parameters), clip=clip)
 
 
-def _build(key: str, kind: type[Optimizer], options: dict[str, Any], parameters: Any) -> Optimizer:
+def _build(
+    key: str,
+    kind: type[Optimizer],
+    options: dict[str, Any],
+    groups: dict[str, dict[str, Any]],
+    parameters: list[tuple[str, nn.Parameter]],
+) -> Optimizer:
     try:
-        return kind(parameters, **options)
+        return kind(_grouped(groups, parameters), **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{key}.options: {error}") from None
+
+
+def _grouped(groups: dict[str, dict[str, Any]], parameters: list[tuple[str, nn.Parameter]]) -> Any:
+    """The parameters as torch takes them: those that no pattern fits, then a group for each pattern."""
+    taken: dict[str, list[tuple[str, nn.Parameter]]] = {pattern: [] for pattern in ("", *groups)}
+    for name, parameter in parameters:
+        taken[next((pattern for pattern in groups if fnmatch(name, pattern)), "")].append((name, parameter))
+    for pattern in groups:
+        if not taken[pattern]:
+            raise ValueError(f"groups: {pattern!r} fits none of the parameters, such as {parameters[0][0]}")
+    return [{"params": pairs, **groups.get(pattern, {})} for pattern, pairs in taken.items() if pairs]
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

@@ -92,11 +92,14 @@ class OptimConfig:
         name: an optimizer (`signbit.training.optimizers`).
         options: its keyword arguments; `lr` is the paper's γ for Bop and Bop2ndOrder.
         schedules: schedule of any of them that is a number; others stay constant.
+        groups: options of some parameters only, by a pattern of their names, such as "*.bias": {"weight_decay": 0}; the
+            first pattern that fits counts. What has a schedule has it for all.
     """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
     schedules: dict[str, Schedule] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
