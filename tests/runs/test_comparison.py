@@ -27,7 +27,11 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(make_run: Make) -> Non
     assert spread is not None
     assert spread.mean == pytest.approx(statistics.fmean(values))
     assert spread.deviation == pytest.approx(statistics.stdev(values))
-    assert found.dict()["groups"][1]["differs"] == {"optim.name": "bop"}
+    told = found.dict()["groups"][1]
+    assert told["differs"] == {"optim.name": "bop"}
+    assert {"train_loss", "flip_ratio", "pi", "dead_zone", "c2i", "seconds"} <= told.keys()
+    assert told["seconds"] == {"mean": 20.0, "deviation": 0.0, "values": (20.0, 20.0, 20.0)}
+    assert "flip_ratio_by_layer" not in told
 
 
 def test_a_single_run_has_no_spread_and_the_best_epoch_may_not_be_the_last(make_run: Make) -> None:

@@ -89,7 +89,7 @@ class Group:
         """For programs."""
         figures = {
             "best_validation_accuracy": self.best("validation_accuracy"),
-            **{key: self.last(key) for key in _LAST},
+            **{key: self.last(key) for key in _figures(self.runs)},
             **{f"{images}_accuracy": self.result(images) for images in _images([self])},
         }
         return {
@@ -101,19 +101,6 @@ class Group:
             "planned_epochs": self.planned,
             **{key: spread.dict() for key, spread in figures.items() if spread is not None},
         }
-
-
-_LAST = (
-    "validation_accuracy",
-    "validation_loss",
-    "train_accuracy",
-    "train_loss",
-    "flip_ratio",
-    "pi",
-    "dead_zone",
-    "c2i",
-    "seconds",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +190,12 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         if len(values) > 1:
             notes.append(f"{key} differs: {', '.join(values)}")
     return notes
+
+
+def _figures(runs: Iterable[RunRecord]) -> list[str]:
+    """Keys of a last epoch's line that are one number each, but for what counts the epochs."""
+    numbers = (key for run in runs for key, value in run.metrics[-1].items() if isinstance(value, int | float))
+    return [key for key in dict.fromkeys(numbers) if key not in ("epoch", "step")]
 
 
 def _images(groups: Iterable[Group]) -> tuple[str, ...]:
