@@ -35,6 +35,7 @@ def test_results_of_the_last_epoch_count_and_the_latest_of_them(make_run: Make) 
         ("recipe.yaml", None, r"is not a run: it has no recipe\.yaml; give the directory that `signbit train` made"),
         ("recipe.yaml", b"name: [", r"recipe\.yaml is damaged: while parsing"),
         ("recipe.yaml", b"- a list", r"recipe\.yaml is damaged: it holds list, not keys and values"),
+        ("recipe.yaml", b"seed: one", r"recipe\.yaml is damaged: seed must be a whole number, got 'one'"),
         ("recipe.yaml", b"\xff\xfe", "is damaged: one of its files is no text"),
         ("versions.json", None, r"versions\.json cannot be read: No such file"),
         ("versions.json", b"{", r"versions\.json is damaged: Expecting property name"),

@@ -46,3 +46,14 @@ def test_values_are_said_in_few_words() -> None:
             "real lr constant",
         ],
     ]
+
+
+def test_stages_are_said_with_their_name() -> None:
+    one, two = (recipe() | {"stages": {"first": {"optim": {"options": {"lr": lr}}}}} for lr in (0.1, 0.2))
+    assert said(one, two) == [["stages first optim lr 0.1"], ["stages first optim lr 0.2"]]
+
+
+def test_a_schedule_that_is_none_is_no_reason_to_fail() -> None:
+    odd = recipe()
+    odd["optim"]["schedules"]["lr"] = 3
+    assert said(odd, recipe()) == [["lr 3"], ["lr linear to 0×"]]

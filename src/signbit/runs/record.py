@@ -62,6 +62,8 @@ def read_run(path: str | Path) -> RunRecord:
     for name, value in ((RECIPE, recipe), (VERSIONS, versions)):
         if not isinstance(value, dict):
             raise ValueError(f"{run / name} is damaged: it holds {type(value).__name__}, not keys and values")
+    if not isinstance(recipe.get("seed", 0), int):
+        raise ValueError(f"{run / RECIPE} is damaged: seed must be a whole number, got {recipe['seed']!r}")
     if not metrics:
         raise ValueError(f"{run} has no finished epoch yet; `signbit resume {run}` goes on with it")
     _check(run / METRICS, metrics)

@@ -45,7 +45,7 @@ def words(found: Mapping[str, Any]) -> list[str]:
 def _flatten(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         name = f"{path}{key}"
-        if path.endswith("schedules."):
+        if path.endswith("schedules.") and isinstance(value, dict):
             yield name, {k: v for k, v in value.items() if k not in NEUTRAL or NEUTRAL[k] != v}
         elif isinstance(value, dict):
             yield from _flatten(value, f"{name}.")
