@@ -1,13 +1,16 @@
 """Every mistake: exit code 2, one sentence on standard error, no traceback, nothing written."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from signbit import packed
 from signbit.cli.main import main
@@ -26,6 +29,7 @@ def folder(tmp_path, tiny_graph, image, monkeypatch):
     Path("text.png").write_text("not an image")
     Path("notes.txt").write_text("hello")
     Path("recipe.yaml").write_text("name: [")
+    Path("keys.yaml").write_text("batchsize: 3")
     Path("not_a_run").mkdir()
     return tmp_path
 
@@ -97,6 +101,8 @@ TRAINING = {
     "train mnist-mpl": "nearest: mnist-mlp",
     "train missing.yaml": "recipe missing.yaml: No such file",
     "train recipe.yaml": "recipe.yaml: not YAML",
+    "train keys.yaml": "recipe keys.yaml: unknown key 'batchsize'; nearest: batch_size",
+    "bench digits_cn": "did you mean digits_cnn",
     "train digits --epochs zero": "epochs must be",
     "train digits --epochs 0": "epochs must be >= 1, got 0",
     "train digits --epoch 1": "nearest: epochs",
@@ -123,6 +129,105 @@ def test_refused(words, folder, capsys):
     pytest.importorskip("lightning")
     pytest.importorskip("sklearn")
     assert TRAINING[words] in refused(words, folder, capsys)
+
+
+RECORD = bytes(3073)
+DATA = {
+    "cifar10": {
+        "cut": ({"data_batch_2.bin": RECORD[:-1]}, "data_batch_2.bin is truncated: 3072 bytes are no whole number"),
+        "missing": ({"data_batch_2.bin": None}, "has no data_batch_2.bin; unpack the whole archive there again"),
+        "label": ({"data_batch_2.bin": b"\x0a" + RECORD[1:]}, "image 1 has label 10, but 10 classes allow 0..9"),
+    },
+    "npz": {
+        "cut": ({"train.npz": b"PK\x03\x04"}, "train.npz is truncated, damaged or not an archive"),
+        "missing": ({"train.npz": None}, "no train.npz in data; write train.npz and test.npz there"),
+    },
+    "image-folder": {
+        "cut": ({"train/ant/1.png": b"\x89PNG"}, "1.png is not an image, or is damaged; remove the file"),
+        "missing": ({"train/ant/1.png": None}, "train/ant has no image"),
+        "sizes": (
+            {"train/ant/1.png": (9, 8)},
+            "1.png has 9x8 pixels but data/train/cat/1.png has 8x8; set data.options",
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(("kind", "fault"), [(kind, fault) for kind, faults in DATA.items() for fault in faults])
+def test_bad_data_is_one_sentence(kind, fault, folder, capsys):
+    pytest.importorskip("lightning")
+    root = folder / "data"
+    for name in ("train/ant/1.png", "train/cat/1.png", "train.npz", *(f"data_batch_{i}.bin" for i in range(1, 6))):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.new("L", (8, 8)).save(path)
+        else:
+            path.write_bytes(RECORD)
+    ((name, content),) = DATA[kind][fault][0].items()
+    (root / name).unlink()
+    if isinstance(content, bytes):
+        (root / name).write_bytes(content)
+    elif content is not None:
+        Image.new("L", content).save(root / name)
+    message = refused(f"train digits --data.name {kind} --data.root data --run run", folder, capsys)
+    assert DATA[kind][fault][1] in message
+
+
+RESUMED = {
+    "recipe.yaml": ("epochs: 1", "epochs: 2", "run was made by another recipe: epochs was 1 and is 2; set it back"),
+    "versions.json": ('"signbit": "', '"signbit": "9', "run was begun with signbit 9"),
+    "metrics.jsonl": ('{"epoch"', '"epoch"', "metrics.jsonl is damaged: line 1 is no JSON object"),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_run_that_is_not_what_it_was(name, folder, digits_run, capsys):
+    capsys.readouterr()
+    shutil.copytree(digits_run, "run")
+    old, new, message = RESUMED[name]
+    text = Path("run", name).read_text()
+    assert old in text
+    Path("run", name).write_text(text.replace(old, new))
+    assert message in refused("resume run", folder, capsys)
+
+
+@pytest.mark.parametrize("words", ["export {} model.sbit", "train digits --epochs 1 --run full"])
+def test_a_full_disk_is_one_sentence(words, folder, digits_run, capsys):
+    capsys.readouterr()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        assert "File too large" in refused(words.format(digits_run), folder, capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(folder.glob("**/*.partial"))
+
+
+@pytest.fixture
+def locked(digits_run, monkeypatch):
+    """A run in a directory that cannot be written; not below tmp_path, which only its owner may enter."""
+    folder = Path(tempfile.mkdtemp())
+    monkeypatch.chdir(folder)
+    shutil.copytree(digits_run, "run")
+    # Once before, because what is loaded on first use cannot be read by another user either.
+    assert main(["export", "run", "model.sbit"]) == 0
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    for path in (folder, folder / "run", folder / "run" / "checkpoints"):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("words", ["resume run", "export run", "export run new.sbit", "train digits --run new"])
+def test_a_directory_that_cannot_be_written(words, locked, capsys):
+    capsys.readouterr()
+    assert "Permission denied" in refused(words, locked, capsys)
 
 
 @pytest.mark.parametrize("isa", ["avx512x", "neno", "x"])

@@ -125,6 +125,14 @@ def test_bench_of_a_run_compares_with_float_and_int8(digits_run, call):
     assert any("equals ours" in note for note in found["notes"])
 
 
+def test_bench_of_a_network_by_its_name(call):
+    pytest.importorskip("onnxruntime")
+    found = call("bench", "digits-cnn", "--seconds", 0.02, "--against", "float,int8,onnx")
+    engines = ["signbit", "PyTorch fp32", "PyTorch int8", "ONNX Runtime int8"]
+    assert [entry["engine"] for entry in found["calls"]] == engines
+    assert [node["op"] for node in found["nodes"]].count("BinaryConv") == 2
+
+
 def test_bench_says_which_twin_is_missing(model, call, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime.quantization", None)
     notes = call("bench", model, "--seconds", 0.02, "--against", "onnx")["notes"]

@@ -64,12 +64,28 @@ def test_hold_out_refuses_other_rules(dataset: Dataset, rule: str) -> None:
     ("change", "message"),
     [
         ({"images": np.zeros((10, 1, 1, 1))}, "need uint8"),
-        ({"images": np.zeros((10, 1, 2, 1), np.uint8)}, "preparation expects"),
+        ({"images": np.zeros((10, 1, 2, 1), np.uint8)}, "images are 1x2x1, but 1x1x1 are expected"),
         ({"labels": np.zeros(9, np.int64)}, "10 images but 9 labels"),
-        ({"labels": np.full(10, 2)}, "labels run from 2 to 2, 2 classes allow 0..1"),
-        ({"labels": np.full(10, -1)}, "labels run from -1"),
+        ({"labels": np.full(10, 2)}, "image 0 has label 2, but 2 classes allow 0..1; correct"),
+        ({"labels": np.arange(10) - 9}, "image 0 has label -9, but 2 classes"),
     ],
 )
 def test_parts_must_agree(dataset: Dataset, change: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(DataError, match=message):
         replace(dataset, **change)
+
+
+def test_a_fingerprint_changes_with_images_labels_and_classes(dataset: Dataset) -> None:
+    found = dataset.fingerprint()
+    assert found.startswith("10 images, hash ")
+    assert replace(dataset, name="renamed").fingerprint() == found
+    images = dataset.images[:]
+    images[9] += 1
+    others = [
+        replace(dataset, images=images),
+        replace(dataset, labels=dataset.labels[::-1]),
+        replace(dataset, classes=("odd", "even")),
+        dataset.take(slice(0, 9)),
+        dataset.take(slice(0, 0)),
+    ]
+    assert len({found, *(other.fingerprint() for other in others)}) == 6

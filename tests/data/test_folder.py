@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,12 @@ def test_options_are_checked(root: Path, options: dict[str, object], message: st
 def test_missing_folders_say_what_to_do(tmp_path: Path, root: Path) -> None:
     with pytest.raises(DataError, match=r"no folders of classes in .*none/train; put one folder per class there"):
         load("image-folder", tmp_path / "none")
+    (root / "train" / "cow").mkdir()
+    with pytest.raises(DataError, match=r"train/cow has no image \(.*\); put some there or remove the folder"):
+        load("image-folder", root)
+    (root / "train" / "cow").rmdir()
     (root / "val" / "cat" / "a.PNG").unlink()
-    with pytest.raises(DataError, match=r"val: no image \(.*\) in any"):
+    with pytest.raises(DataError, match=r"val: no image \(.*\) in any of its class folders"):
         load("image-folder", root, "test")
     save(root / "val" / "dog" / "a.png")
     with pytest.raises(DataError, match="has no class 'dog'"):
@@ -87,3 +92,19 @@ def test_a_damaged_image_is_named(root: Path) -> None:
     path.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"2\.png is not an image"):
         load("image-folder", root)
+
+
+def test_a_fingerprint_is_of_files_wherever_they_are(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = load("image-folder", root).fingerprint()
+    copied = tmp_path_factory.mktemp("copied")
+    shutil.copytree(root, copied, dirs_exist_ok=True)
+    assert load("image-folder", copied).fingerprint() == found
+    save(copied / "train" / "cat" / "3.png", colour=(4, 0, 0))
+    assert load("image-folder", copied).fingerprint() != found
+    shutil.copytree(root, copied, dirs_exist_ok=True)
+    (copied / "train" / "cat" / "3.png").rename(copied / "train" / "cat" / "4.png")
+    renamed = load("image-folder", copied)
+    assert renamed.fingerprint() != found
+    (copied / "train" / "cat" / "4.png").unlink()
+    with pytest.raises(DataError, match=r"4\.png cannot be read \(No such file or directory\)"):
+        renamed.fingerprint()

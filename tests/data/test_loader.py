@@ -1,3 +1,5 @@
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,22 @@ def test_workers_change_nothing(files: Dataset, seed: int | None) -> None:
     for (images, labels), (other_images, other_labels) in zip(one, two, strict=True):
         assert torch.equal(images, other_images)
         assert torch.equal(labels, other_labels)
+
+
+def test_workers_are_forked_without_a_warning(files: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+
+    def warning_fork() -> int:
+        warnings.warn(
+            "This process (pid=1) is multi-threaded, use of fork() may lead to deadlocks in the child.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return fork()
+
+    # As Python 3.12 and later do.
+    monkeypatch.setattr(os, "fork", warning_fork)
+    assert len(list(Loader(files, batch_size=18, workers=1))) == 1
 
 
 @pytest.mark.parametrize("workers", [0, 1])

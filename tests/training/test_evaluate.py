@@ -1,3 +1,7 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -34,3 +38,18 @@ def test_a_run_is_measured_on_its_own_data(trained: Result) -> None:
 def test_no_images_no_accuracy() -> None:
     with pytest.raises(ValueError, match="has no images"):
         evaluate(Constant(), load("digits", split="test").take(slice(0, 0)))
+
+
+def test_other_data_are_measured_as_the_network_was_trained(trained: Result, tmp_path: Path) -> None:
+    digits, run = load("digits", split="test"), load_run(trained.path)
+    for split in ("train", "test"):
+        np.savez(tmp_path / f"{split}.npz", images=digits.images, labels=digits.labels)
+    data = replace(run.recipe.data, name="npz", root=str(tmp_path))
+    image = replace(run.image, mean=(0.1,), std=(0.3,))
+    moved = replace(run, recipe=replace(run.recipe, data=data), image=image)
+    assert evaluate_run(moved) == evaluate(run.model, replace(digits, image=image))
+    np.savez(tmp_path / "test.npz", images=digits.images[:, :, :7], labels=digits.labels)
+    with pytest.raises(ValueError, match="npz test: images are 1x7x8, but 1x8x8 are expected"):
+        evaluate_run(moved)
+    with pytest.raises(ValueError, match="digits test has 11 classes and the network scores 10"):
+        evaluate(run.model, replace(digits, classes=(*digits.classes, "x")))

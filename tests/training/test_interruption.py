@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
 
 from signbit import recipes
+from signbit.data import load
 from signbit.training import InterruptError, Recipe, Result, TrainingError, read_metrics, resume, save_recipe, train
 
 CHECKPOINT = "checkpoints/last.ckpt"
@@ -209,11 +211,84 @@ def test_a_run_of_another_recipe_or_version(trained: Result, recipe: Recipe, tmp
     assert resume(run, progress=False, changed=True).metrics["epoch"] == 3
 
 
+def test_a_run_of_another_signbit(trained: Result, tmp_path: Path) -> None:
+    """Checkpoints and files as older, newer and foreign programs leave them."""
+    run = tmp_path / "run"
+
+    def refused(change: Callable[[dict[str, Any]], object]) -> str:
+        shutil.copytree(trained.path, run, dirs_exist_ok=True)
+        checkpoint = torch.load(run / CHECKPOINT, weights_only=True)
+        change(checkpoint)
+        torch.save(checkpoint, run / CHECKPOINT)
+        with pytest.raises(ValueError, match="another") as told:
+            resume(run, progress=False)
+        assert "\n" not in str(told.value)
+        return str(told.value)
+
+    assert "the checkpoint does not say by which recipe it was made" in refused(lambda c: c.pop("recipe"))
+    assert "made by another signbit, whose recipes have no key mode; go on" in refused(
+        lambda c: c["recipe"].pop("mode")
+    )
+    assert "whose recipes have a key precision; go on with" in refused(lambda c: c["recipe"].update(precision="bf16"))
+    for key in ("totals", "callbacks", "loops", "optimizer_states", "pytorch-lightning_version"):
+        told = refused(lambda c, key=key: c.pop(key))
+        assert f"the checkpoint has no {key}, so another signbit" in told
+        assert "its weights stand: `signbit eval" in told
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
+def test_versions_that_nobody_can_read(trained: Result, tmp_path: Path, content: bytes | None) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    (run / "versions.json").unlink()
+    if content is not None:
+        (run / "versions.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"versions\.json is missing or damaged, .* or resume with --changed"):
+        resume(run, progress=False)
+    assert resume(run, progress=False, changed=True).metrics == trained.metrics
+    assert resume(run, progress=False).metrics == trained.metrics
+
+
+def test_other_images_are_noticed(recipe: Recipe, tmp_path: Path) -> None:
+    digits = load("digits")
+    root, run = tmp_path / "data", tmp_path / "run"
+    root.mkdir()
+    np.savez(root / "train.npz", images=digits.images, labels=digits.labels)
+    short = replace(recipe, epochs=1, data=replace(recipe.data, name="npz", root=str(root)))
+    done = train(short, run, progress=False)
+    moved = root.rename(tmp_path / "moved")
+    save_recipe(replace(short, data=replace(short.data, root=str(moved))), run / "recipe.yaml")
+    assert resume(run, progress=False).metrics == done.metrics
+    np.savez(moved / "train.npz", images=digits.images[:-1], labels=digits.labels[:-1])
+    with pytest.raises(
+        ValueError, match=r"begun with other training images: 1,242 images, hash \w+ then, 1,241 images"
+    ):
+        resume(run, progress=False)
+    changed = digits.images.copy()
+    changed[-1] = 0
+    np.savez(moved / "train.npz", images=changed, labels=digits.labels)
+    with pytest.raises(
+        ValueError, match=r"begun with other validation images: .*; set data\.root to the files of then"
+    ):
+        resume(run, progress=False)
+    assert resume(run, progress=False, changed=True).metrics == done.metrics
+    assert resume(run, progress=False).metrics == done.metrics
+
+
+def test_metrics_that_nobody_can_read(trained: Result, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    whole = (run / "metrics.jsonl").read_bytes()
+    (run / "metrics.jsonl").write_bytes(whole.replace(b'{"epoch": 2', b'"epoch": 2'))
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged: line 2 is no JSON object"):
+        resume(run, progress=False)
+
+
 def test_another_network_does_not_fit_even_then(trained: Result, recipe: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained.path, run)
     save_recipe(replace(recipe, model=replace(recipe.model, options={"hidden": 64})), run / "recipe.yaml")
-    with pytest.raises(ValueError, match=r"was made by another recipe: model\.options\.hidden was None and is 64"):
+    with pytest.raises(ValueError, match=r"was made by another recipe: model\.options\.hidden was not set and is 64"):
         resume(run, progress=False)
     with pytest.raises(ValueError, match="the checkpoint does not fit digits_cnn"):
         resume(run, progress=False, changed=True)

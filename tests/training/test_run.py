@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from signbit.training import Result, load_run, override, save_recipe
-from signbit.training.run import versions
+from signbit.training.origin import versions
 
 
 def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_run_without_checkpoint_says_so(trained: Result, tmp_path: Path) -> No
         load_run(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "foreign", "code"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "foreign", "list", "code"])
 def test_a_damaged_checkpoint_is_named(trained: Result, tmp_path: Path, damage: str) -> None:
     shutil.copytree(trained.path, tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
@@ -35,9 +35,13 @@ def test_a_damaged_checkpoint_is_named(trained: Result, tmp_path: Path, damage: 
             path.write_bytes(bytes(255 - byte for byte in content))
         case "foreign":
             torch.save({"state_dict": {}}, path)
+        case "list":
+            torch.save([1, 2], path)
         case "code":
             torch.save({"image": Path("x"), "labels": [], "state_dict": {}}, path)
-    with pytest.raises(ValueError, match=r"last\.ckpt cannot be read") as caught:
+    with pytest.raises(
+        ValueError, match=r"last\.ckpt cannot be read \(.+\); put a copy back, or train anew$"
+    ) as caught:
         load_run(tmp_path / "run")
     assert "\n" not in str(caught.value)
 
@@ -46,12 +50,16 @@ def test_a_checkpoint_of_another_network_is_refused(trained: Result, tmp_path: P
     shutil.copytree(trained.path, tmp_path / "run")
     changed = override(load_run(trained.path).recipe, ["--model.options.hidden=64"])
     save_recipe(changed, tmp_path / "run" / "recipe.yaml")
-    with pytest.raises(ValueError, match="the checkpoint does not fit digits_cnn"):
+    with pytest.raises(
+        ValueError,
+        match=r"does not fit digits_cnn \(Sequential: size mismatch for hidden.fc.weight: .*256\]\)\); set model",
+    ):
         load_run(tmp_path / "run")
 
 
 def test_versions_name_what_a_result_depends_on(trained: Result) -> None:
     written = json.loads((trained.path / "versions.json").read_text())
     assert written["torch"] == version("torch")
-    assert written.keys() == versions().keys()
+    assert written.keys() == {*versions(), "training images", "validation images"}
+    assert written["validation images"].startswith("200 images, hash ")
     assert written["threads"] == 1

@@ -1,8 +1,9 @@
 """Times a packed model on this machine: median and 95th percentile of a call, and where the time goes.
 
-A call is model.run(batch): pixels in, output out, image normalisation included. `--against float,int8` (needs
-PyTorch; the default for a run directory) times twins of the same layers, in PyTorch in float32 with ReLU and in int8,
-on images already normalised, with the same batch and threads, call by call in turns. `onnx` is int8 in ONNX Runtime.
+A call is model.run(batch): pixels in, output out, image normalisation included. `--against float,int8` (needs PyTorch;
+the default for a run, and for a network of `signbit models`, which gets random weights) times twins of the same layers,
+in PyTorch in float32 with ReLU and in int8, on images already normalised, with the same batch and threads, call by call
+in turns. `onnx` is int8 in ONNX Runtime.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.machine import cpu_name
 from signbit.cli.output import Output, duration, table
 from signbit.cli.progress import note
-from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_run, packed_path, run_path
+from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_network, is_run, networks, packed_path, run_path
 from signbit.cli.timing import Timing, interleaved
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
@@ -106,7 +108,7 @@ def _cost(microseconds: float, total: float) -> tuple[str, str]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit bench`."""
-    parser.add_argument("model", help=f"{MODEL_HELP}, or {RUN_HELP}")
+    parser.add_argument("model", help=f"{MODEL_HELP}, {RUN_HELP}, or a network of signbit models")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender")
     parser.add_argument("--isa", help="kernels to use; default: the best this machine has")
@@ -121,7 +123,8 @@ def run(options: argparse.Namespace) -> Output:
         raise UserError(f"--threads {options.threads} and --batch {options.batch} must be at least 1")
     if not 0 < options.seconds < 3600:
         raise UserError(f"--seconds must lie within 0..3600, got {options.seconds:g}")
-    against = _peers(options.against, default="float,int8" if is_run(options.model) else "none")
+    own = is_run(options.model) or is_network(options.model)
+    against = _peers(options.against, default="float,int8" if own else "none")
     graph = _graph(options.model)
     if options.plan:
         return _plan(runtime.compile(graph, threads=options.threads, isa=options.isa))
@@ -149,12 +152,12 @@ def _peers(text: str | None, *, default: str) -> tuple[str, ...]:
 
 
 def _graph(name: str) -> packed.Graph:
-    if not is_run(name):
-        return packed.load(packed_path(name))
-    require("torch", "reading a run directory")
-    from signbit.cli.export import graph_of_run
+    if not is_run(name) and not is_network(name):
+        return packed.load(packed_path(name, also=() if Path(name).exists() else networks()))
+    require("torch", "packing a run or a network")
+    from signbit.cli.export import graph_of_network, graph_of_run
 
-    return graph_of_run(run_path(name))
+    return graph_of_run(run_path(name)) if is_run(name) else graph_of_network(name)
 
 
 def _plan(model: runtime.Model) -> Output:

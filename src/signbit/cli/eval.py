@@ -6,6 +6,7 @@ test.npz, or with a folder of images for each class.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ def _of_run(options: argparse.Namespace) -> tuple[int, int, str]:
     else:
         dataset = load_data(options.data, options.root, options.split, trained.image, trained.labels)
         images = f"{options.split} of {options.data}"
+    # Prepared as in training, whatever this data set would have.
+    dataset = replace(dataset, image=trained.image)
     measured = training.evaluate(trained.model, dataset, workers=trained.recipe.data.workers)
     try:
         training.record_result(trained, images, measured)

@@ -61,3 +61,17 @@ def graph_of_run(source: Path, *, stem: Format = "float32", dense: Format = "flo
         return export.to_graph(
             trained.model, image=trained.image, labels=trained.labels, stem=stem, dense=dense, calibration=calibration
         )
+
+
+def graph_of_network(name: str) -> packed.Graph:
+    """The packed graph of a network of `signbit models` with random weights, always the same ones."""
+    import torch
+
+    from signbit import export, models
+
+    name = name.replace("-", "_")
+    channels, height, width = models.image_shape(name)
+    image = packed.ImagePreparation(height=height, width=width, mode="L" if channels == 1 else "RGB")
+    with working(f"packing {name} with random weights"), torch.random.fork_rng():
+        torch.manual_seed(0)
+        return export.to_graph(models.create_model(name), image=image)

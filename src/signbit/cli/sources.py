@@ -1,5 +1,7 @@
-"""What a model named on the command line is: a packed file, the name of a shipped one, or a run directory."""
+"""What a model named on the command line is: a packed file, a shipped one, a run directory or a network."""
 
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from signbit import assets
@@ -9,8 +11,12 @@ MODEL_HELP = "a packed file (.sbit), or the name of a shipped model (digits)"
 RUN_HELP = "a run directory, as made by signbit train"
 
 
-def packed_path(name: str) -> Path:
+def packed_path(name: str, *, also: Sequence[str] = ()) -> Path:
     """The packed file called `name`.
+
+    Args:
+        name: what the user typed.
+        also: further names that the verb takes, for the message.
 
     Raises:
         UserError: no such file and no such shipped model, or a directory.
@@ -24,7 +30,7 @@ def packed_path(name: str) -> Path:
         raise UserError(f"{name!r} is a folder; a packed file is made from a run by: signbit export {name} model.sbit")
     if path.suffix or path.parent != Path():
         raise UserError(f"packed model {name!r} does not exist")
-    raise unknown("packed model", name, [*assets.models(), *(str(p) for p in sorted(Path().glob("*.sbit")))])
+    raise unknown("packed model", name, [*assets.models(), *map(str, sorted(Path().glob("*.sbit"))), *also])
 
 
 def run_path(name: str) -> Path:
@@ -46,6 +52,21 @@ def run_path(name: str) -> Path:
 def is_run(name: str) -> bool:
     """Whether `name` is a directory, so that it can only be a run."""
     return Path(name).is_dir()
+
+
+def is_network(name: str) -> bool:
+    """Whether `name` is none of the above but one of `networks`."""
+    named = Path(name).exists() or name in assets.models() or not name.replace("-", "_").isidentifier()
+    return not named and name.replace("-", "_") in networks()
+
+
+def networks() -> Sequence[str]:
+    """The networks of `signbit models`; none where torch is not installed."""
+    if find_spec("torch") is None:
+        return ()
+    from signbit import models
+
+    return models.list_models()
 
 
 def _runs() -> list[str]:

@@ -7,9 +7,11 @@ signs and thresholds left in; that its output equals the packed model's shows th
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from signbit.packed import Graph, Node, reference
@@ -59,7 +61,7 @@ class _Twin(nn.Module):
                 continue
             self.layers.append(module)
             slot[node.name] = len(self.layers)
-            self.steps.append((slot[node.name], tuple(slot[source] for source in node.inputs)))
+            self.steps.append((slot[node.name], tuple(slot[source] for source in _sources(node, exact=exact))))
         self.output = slot[graph.output]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -68,6 +70,12 @@ class _Twin(nn.Module):
         for layer, (target, sources) in zip(self.layers, self.steps):
             held[target] = layer(*[held[source] for source in sources])
         return held[self.output]
+
+
+def _sources(node: Node, *, exact: bool) -> tuple[str, ...]:
+    """What the node's module reads: weights of two levels and ReLU need no window sum."""
+    alone = isinstance(node, Layered) or (isinstance(node, n.Threshold) and not exact)
+    return node.inputs[:1] if alone else node.inputs
 
 
 def _module(graph: Graph, node: Node, *, exact: bool, raw: bool) -> nn.Module | None:
@@ -83,11 +91,21 @@ def _module(graph: Graph, node: Node, *, exact: bool, raw: bool) -> nn.Module | 
             return pool(node)
         case n.Flatten():
             return nn.Flatten()
+        case n.Select():
+            return _Apply(partial(_select, index=node.index))
+        case n.Gate():
+            return _Apply(partial(_gate, function=_OPENINGS[node.function]))
+        case n.Norm(over="channels") if not exact:
+            return _Apply(_norm)
         case n.PReLU() | n.HardTanh() if not exact:
             return nn.ReLU()
-        case n.Threshold() | n.Sign() | n.Affine() | n.Lookup() | n.Quantize() if not exact:
-            return nn.ReLU() if isinstance(node, n.Threshold | n.Sign) and not raw else None
+        case n.Threshold() | n.Sign() if not exact:
+            return None if raw else nn.ReLU()
+        case n.Affine() | n.Lookup() | n.Quantize() | n.WindowSum() if not exact:
+            return None
         case n.Threshold() | n.Sign() | n.Affine() | n.Lookup() | n.Quantize() | n.PReLU() | n.HardTanh():
+            return _Reference(graph, node)
+        case n.WindowSum() | n.Norm():
             return _Reference(graph, node)
     raise NoTwinError(f"node {node.name!r} is a {type(node).__name__}, which has no plain float counterpart")
 
@@ -102,6 +120,33 @@ class _Apply(nn.Module):
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """The function's result."""
         return self.function(*inputs)
+
+
+_OPENINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "identity": lambda x: x,
+    "sigmoid": torch.sigmoid,
+    "hardsigmoid": F.hardsigmoid,
+}
+
+
+def _gate(x: torch.Tensor, gate: torch.Tensor, *, function: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    return x * function(gate).reshape(*gate.shape, *(1,) * (x.dim() - gate.dim()))
+
+
+def _norm(x: torch.Tensor) -> torch.Tensor:
+    return F.layer_norm(x.movedim(1, -1), x.shape[1:2]).movedim(-1, 1)
+
+
+def _select(x: torch.Tensor, *, index: Array) -> torch.Tensor:
+    """Channels by their numbers; where they are all of them with zeros (-1) around, as a pad, which is faster."""
+    inside = np.flatnonzero(index >= 0)
+    if np.array_equal(index[inside], np.arange(x.shape[1])) and np.array_equal(
+        inside, inside[0] + np.arange(len(inside))
+    ):
+        return F.pad(x, (0, 0) * (x.dim() - 2) + (int(inside[0]), len(index) - 1 - int(inside[-1])))
+    chosen = x[:, torch.from_numpy(index.clip(0).astype(np.int64))]
+    kept = torch.from_numpy((index >= 0).astype(np.float32))
+    return chosen * kept.view(-1, *(1,) * (x.dim() - 2))
 
 
 class _Reference(nn.Module):
@@ -151,11 +196,15 @@ def kernel_of(graph: Graph, node: Layered) -> Array:
     """The weights of a weighted node as float32, in torch's layout."""
     if isinstance(node, n.Conv | n.Linear):
         return node.weight.astype(np.float32)
-    if node.levels is not None:
-        raise NoTwinError(f"node {node.name!r} has weight levels other than -a, +a")
     features = graph.edges[node.inputs[0]].shape[0]
-    signs = reference.conv_signs(node, features) if isinstance(node, n.BinaryConv) else None
-    return (reference.signs(node.weight, node.filters, features) if signs is None else signs).astype(np.float32)
+    if isinstance(node, n.BinaryConv):
+        signs = reference.conv_signs(node, features)
+    else:
+        signs = reference.signs(node.weight, node.filters, features)
+    if node.levels is None:
+        return signs.astype(np.float32)
+    low, high = (level.reshape(-1, *(1,) * (signs.ndim - 1)) for level in node.levels.T)
+    return np.where(signs < 0, low, high)
 
 
 def symmetric_padding(window: Window) -> tuple[int, int]:

@@ -21,7 +21,8 @@ class Augmentation:
         shear: shears by up to so many degrees either way, 0..90 (not 90).
         crop_padding: pads every side by so many black pixels, then crops back at random.
         crop_area: crops to between this share of the area and all of it, width/height within 3/4..4/3, and scales back;
-            0 < crop_area <= 1, 1 is off (ImageNet's random-resized crop: 0.08).
+            0 < crop_area <= 1, 1 is off (ImageNet's random-resized crop: 0.08). It sees the prepared images, so of a
+            folder of images the centre that `data.options.size` has left.
         flip: mirrors half of the images left to right.
         mixup: share of batches whose images are each blended with another of the batch, in a proportion uniform in
             0..1, labels likewise (1710.09412 with α = 1); 0..1.

@@ -1,5 +1,6 @@
 """A labelled set of images, and the errors of reading one."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy.typing as npt
 from signbit.data.error import DataError
 from signbit.data.files import ImageFiles
 from signbit.packed import ImagePreparation
+
+_SAMPLE = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,15 +35,15 @@ class Dataset:
         if self.images.dtype != np.uint8 or len(self.images.shape) != 4:
             raise DataError(f"{self.name}: images are {self.images.dtype} {self.images.shape}, need uint8 (N, C, H, W)")
         if self.images.shape[1:] != self.image.shape:
-            raise DataError(
-                f"{self.name}: images are {self.images.shape[1:]}, the preparation expects {self.image.shape}"
-            )
+            found, expected = ("x".join(map(str, shape)) for shape in (self.images.shape[1:], self.image.shape))
+            raise DataError(f"{self.name}: images are {found}, but {expected} are expected")
         if self.labels.shape != self.images.shape[:1]:
             raise DataError(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
-        if self.labels.size and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+        outside = np.flatnonzero((self.labels < 0) | (self.labels >= len(self.classes)))
+        if outside.size:
             raise DataError(
-                f"{self.name}: labels run from {self.labels.min()} to {self.labels.max()}, "
-                f"{len(self.classes)} classes allow 0..{len(self.classes) - 1}"
+                f"{self.name}: image {outside[0]} has label {self.labels[outside[0]]}, but {len(self.classes)} classes "
+                f"allow 0..{len(self.classes) - 1}; correct the labels or get the files again"
             )
 
     def __len__(self) -> int:
@@ -49,6 +52,17 @@ class Dataset:
     def __deepcopy__(self, memo: object) -> "Dataset":
         """Itself, as it never changes: a copy of what holds it must not double the images."""
         return self
+
+    def fingerprint(self) -> str:
+        """The number of images and a hash that changes with the labels, the classes, or a sample of the images.
+
+        Cheap, so not proof: of the images 64, evenly spaced, are read. Of files the names count too, all of them.
+        """
+        digest = hashlib.sha256(repr((self.images.shape, self.classes)).encode())
+        digest.update(self.labels.tobytes())
+        sample = np.linspace(0, max(0, len(self) - 1), min(len(self), _SAMPLE)).astype(np.int64)
+        read = self.images.raw(sample) if isinstance(self.images, ImageFiles) else self.images[sample].tobytes()
+        return f"{len(self):,} images, hash {hashlib.sha256(digest.digest() + read).hexdigest()[:12]}"
 
     def take(self, index: slice | npt.NDArray[np.int64]) -> "Dataset":
         """The images that `index` selects, in its order; files stay undecoded."""

@@ -54,6 +54,18 @@ class ImageFiles:
                 raise DataError(f"{error}; remove the file or get it again") from None
         return pixels
 
+    def raw(self, index: npt.NDArray[np.int64]) -> bytes:
+        """All names, and the bytes of the files that `index` selects.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        try:
+            files = [(self.folder / os.fsdecode(name)).read_bytes() for name in self.names[index]]
+        except OSError as error:
+            raise DataError(f"{error.filename} cannot be read ({error.strerror}); get it again") from None
+        return b"".join([self.names.tobytes(), *files])
+
     def take(self, index: slice | npt.NDArray[np.int64]) -> "ImageFiles":
         """The files that `index` selects, undecoded."""
         return replace(self, names=self.names[index])

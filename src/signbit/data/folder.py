@@ -54,10 +54,14 @@ def load_folder(
         if kind not in classes:
             raise DataError(f"{folder / kind}: the training part has no class {kind!r}; remove the folder")
         files = sorted(file for file in os.listdir(folder / kind) if file.lower().endswith(SUFFIXES))
+        if not files and split == "train":
+            raise DataError(
+                f"{folder / kind} has no image ({', '.join(SUFFIXES)}); put some there or remove the folder"
+            )
         names += [os.fsencode(os.path.join(kind, file)) for file in files]
         labels += [classes.index(kind)] * len(files)
     if not names:
-        raise DataError(f"{folder}: no image ({', '.join(SUFFIXES)}) in any of its {len(classes)} class folders")
+        raise DataError(f"{folder}: no image ({', '.join(SUFFIXES)}) in any of its class folders; put some there")
     if image is None:
         side = size if resize is None else resize
         height, width = (size, size) if size is not None else _common_size(folder, names)

@@ -1,6 +1,7 @@
 """Batches of a data set, in an order that is a function of a seed alone."""
 
 import signal
+import warnings
 from collections.abc import Iterator
 from typing import final
 
@@ -80,14 +81,19 @@ class Loader:
             yield from map(self.source.read, indices)
             return
         # A generator of its own, so that starting workers takes nothing from torch's global one.
-        for batch in DataLoader(
+        loader = DataLoader(
             self.source,
             sampler=indices,
             batch_size=None,
             num_workers=self.workers,
             worker_init_fn=_leave_signals,
             generator=torch.Generator(),
-        ):
+        )
+        with warnings.catch_warnings():
+            # Python 3.12 and later say so of every fork beside threads; these workers decode, in one thread each.
+            warnings.filterwarnings("ignore", message=".*multi-threaded, use of fork", category=DeprecationWarning)
+            batches = iter(loader)
+        for batch in batches:
             if isinstance(batch, DataError):
                 raise batch
             yield batch

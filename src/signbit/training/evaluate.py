@@ -44,6 +44,11 @@ def evaluate(model: nn.Module, dataset: Dataset, *, workers: int = 0) -> Evaluat
     correct, loss = 0, 0.0
     for pixels, labels in Loader(dataset, batch_size=EVALUATION_BATCH, workers=workers):
         scores = model(prepare(pixels))
+        if scores.shape[1] < len(dataset.classes):
+            raise ValueError(
+                f"{dataset.name} has {len(dataset.classes)} classes and the network scores {scores.shape[1]}; "
+                "take the data that it was trained on"
+            )
         correct += int((scores.argmax(1) == labels).sum())
         loss += float(F.cross_entropy(scores, labels, reduction="sum"))
     model.train(was_training)
@@ -61,4 +66,5 @@ def evaluate_run(run: str | Path | Run, *, split: str = "test", root: str | Path
     """
     loaded = run if isinstance(run, Run) else load_run(run)
     data = loaded.recipe.data if root is None else replace(loaded.recipe.data, root=str(root))
-    return evaluate(loaded.model, load_part(data, split), workers=data.workers)
+    dataset = replace(load_part(data, split), image=loaded.image)
+    return evaluate(loaded.model, dataset, workers=data.workers)

@@ -2,10 +2,8 @@
 
 import json
 import pickle
-import platform
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,15 +11,14 @@ from zipfile import BadZipFile
 import torch
 from torch import nn
 
-import signbit
 from signbit.models import create_model
 from signbit.packed import ImagePreparation
-from signbit.runs.files import FREE, METRICS, RECIPE, VERSIONS, read_metrics
+from signbit.runs.files import METRICS, RECIPE, read_metrics
 from signbit.training.files import write_whole
 from signbit.training.parse import load_recipe
 from signbit.training.recipe import Recipe
 
-__all__ = ["CHECKPOINT", "METRICS", "RECIPE", "VERSIONS", "Run", "load_run", "read_metrics", "versions"]
+__all__ = ["CHECKPOINT", "METRICS", "RECIPE", "TENSORBOARD", "Run", "load_run", "read_metrics"]
 
 CHECKPOINT = "checkpoints/last.ckpt"
 TENSORBOARD = "tensorboard"
@@ -60,11 +57,24 @@ def load_run(run: str | Path) -> Run:
     image, labels = ImagePreparation(**checkpoint["image"]), tuple(checkpoint["labels"])
     model = build_model(recipe, len(labels), image.shape[0])
     weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
-    try:
-        model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: the checkpoint does not fit {recipe.model.name}: {error}") from None
+    load_weights(model, weights, recipe, path)
     return Run(path=path, recipe=recipe, step=checkpoint["global_step"], model=model.eval(), image=image, labels=labels)
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Any], recipe: Recipe, run: Path) -> None:
+    """Fills `module` with the weights of a run's checkpoint.
+
+    Raises:
+        ValueError: they are those of another network; the message names the first that does not fit.
+    """
+    try:
+        module.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        first = next(iter(" ".join(str(error).split()).removeprefix("Error(s) in loading state_dict for ").split(". ")))
+        raise ValueError(
+            f"{run}: the checkpoint does not fit {recipe.model.name} ({first}); set model.name and model.options in "
+            f"{RECIPE} back to what was trained"
+        ) from None
 
 
 def recipe_of(run: Path) -> Recipe:
@@ -83,6 +93,20 @@ def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:
     return create_model(recipe.model.name, num_classes=num_classes, in_chans=in_chans, **recipe.model.options)
 
 
+WHOLE = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states", "totals")
+"""What a checkpoint holds beside the weights, so that a run can go on."""
+
+
+def expect_whole(checkpoint: Mapping[str, Any], run: Path) -> None:
+    """Raises `ValueError` unless the run can go on from its checkpoint."""
+    missing = [key for key in (*WHOLE, "pytorch-lightning_version") if key not in checkpoint]
+    if missing:
+        raise ValueError(
+            f"{run}: the checkpoint has no {missing[0]}, so another signbit or another program made it, and the run "
+            f"cannot go on; its weights stand: `signbit eval {run}`, `signbit export {run}`"
+        )
+
+
 def read_checkpoint(run: Path) -> dict[str, Any]:
     """The last checkpoint of a run, loaded with weights_only.
 
@@ -96,12 +120,12 @@ def read_checkpoint(run: Path) -> dict[str, Any]:
         )
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"image", "labels", "state_dict"} <= checkpoint.keys():
-            raise ValueError("not a checkpoint of signbit")
+        if not isinstance(checkpoint, dict) or not {"image", "labels", "state_dict"} <= checkpoint.keys():
+            raise ValueError("it is no checkpoint of signbit")
         return checkpoint
     except (RuntimeError, EOFError, BadZipFile, pickle.UnpicklingError, AttributeError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), "the file is empty")
-        raise ValueError(f"{path} cannot be read: {reason}") from None
+        reason = next(iter(str(error).split(". ")[0].splitlines()), "the file is empty")
+        raise ValueError(f"{path} cannot be read ({reason}); put a copy back, or train anew") from None
 
 
 def forget_metrics(run: Path, *, after: int) -> None:
@@ -112,54 +136,3 @@ def forget_metrics(run: Path, *, after: int) -> None:
     kept = "".join(json.dumps(line) + "\n" for line in read_metrics(run) if line["step"] <= after)
     if kept != path.read_text(encoding="utf-8"):
         write_whole(path, kept.encode())
-
-
-def refuse_changes(run: Path, recipe: Recipe, checkpoint: Mapping[str, Any] | None) -> None:
-    """Makes sure that going on gives what an unbroken run would have given.
-
-    Raises:
-        ValueError: the recipe, a version, the processor or the number of threads is not what the run began with.
-    """
-    way_out = "set it back, train anew in another directory, or resume with --changed (changed=True)"
-    if checkpoint is not None:
-        before = dict(_items(checkpoint.get("recipe", {})))
-        now = dict(_items(asdict(recipe)))
-        for key in sorted(before.keys() | now.keys()):
-            if key not in FREE and before.get(key) != now.get(key):
-                raise ValueError(
-                    f"{run} was made by another recipe: {key} was {before.get(key)} and is {now.get(key)}; {way_out}"
-                )
-    began, present = json.loads((run / VERSIONS).read_text(encoding="utf-8")), versions()
-    for key in present:
-        if key != "platform" and began.get(key) != present[key]:
-            raise ValueError(
-                f"{run} was begun with {key} {began.get(key)} and this is {key} {present[key]}, so it would not go on "
-                f"bit for bit; {way_out}"
-            )
-
-
-def _items(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _items(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
-
-
-def versions() -> Mapping[str, str | int]:
-    """What a result may depend on beside the recipe."""
-    found: dict[str, str | int] = {"signbit": signbit.__version__, "python": platform.python_version()}
-    for package in ("torch", "lightning", "kornia", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found | {"platform": platform.platform(), "cpu": _cpu(), "threads": torch.get_num_threads()}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"

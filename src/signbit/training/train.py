@@ -1,6 +1,5 @@
 """Trains what a recipe says, into a run directory."""
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -21,9 +20,9 @@ from signbit.data.loader import mix
 from signbit.training.average import RealAverage
 from signbit.training.checkpoints import Checkpoints, WholeFiles
 from signbit.training.datasets import load_training
-from signbit.training.files import write_whole
 from signbit.training.metrics import Metrics
 from signbit.training.module import Classification
+from signbit.training.origin import fingerprints, refuse_changes, refuse_other_data, write_origin
 from signbit.training.parse import save_recipe
 from signbit.training.progress import ProgressBar
 from signbit.training.recipe import Recipe
@@ -32,14 +31,13 @@ from signbit.training.run import (
     METRICS,
     RECIPE,
     TENSORBOARD,
-    VERSIONS,
     build_model,
+    expect_whole,
     forget_metrics,
+    load_weights,
     read_checkpoint,
     read_metrics,
     recipe_of,
-    refuse_changes,
-    versions,
 )
 
 __all__ = ["Result", "resume", "train"]
@@ -82,7 +80,7 @@ def train(recipe: Recipe, run: str | Path, *, progress: bool = True, callbacks: 
         raise ValueError(f"{path} holds a run already; give another directory, or resume it")
     with _settings(recipe):
         module = _module(recipe)
-        write_whole(path / VERSIONS, _versions())
+        write_origin(path, _fingerprints(module))
         # Last, because a directory without a recipe is no run yet.
         save_recipe(recipe, path / RECIPE)
         return _fit(module, path, progress, callbacks, None)
@@ -106,32 +104,29 @@ def resume(
     path = Path(run)
     recipe = recipe_of(path)
     checkpoint = read_checkpoint(path) if (path / CHECKPOINT).is_file() else None
+    if checkpoint is not None:
+        expect_whole(checkpoint, path)
     with _settings(recipe):
         if not changed:
             refuse_changes(path, recipe, checkpoint)
         module = _module(recipe)
+        data = _fingerprints(module)
+        if not changed:
+            refuse_other_data(path, data)
         # Even where nothing has changed: a directory that cannot be written is noticed now, not after an epoch.
-        write_whole(path / VERSIONS, _versions())
+        write_origin(path, data)
         if checkpoint is None:
             forget_metrics(path, after=-1)
             return _fit(module, path, progress, callbacks, None)
-        _check_fit(module, checkpoint, path)
+        load_weights(module, checkpoint["state_dict"], recipe, path)
         forget_metrics(path, after=checkpoint["global_step"])
         return (
             _result(path) if _stopped_early(checkpoint) else _fit(module, path, progress, callbacks, path / CHECKPOINT)
         )
 
 
-def _versions() -> bytes:
-    return (json.dumps(versions(), indent=1) + "\n").encode()
-
-
-def _check_fit(module: Classification, checkpoint: dict[str, Any], path: Path) -> None:
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path}: the checkpoint does not fit {module.recipe.model.name}: {reason}") from None
+def _fingerprints(module: Classification) -> dict[str, str]:
+    return fingerprints(module.training_set, module.validation_set)
 
 
 def _stopped_early(checkpoint: dict[str, Any]) -> bool:
