@@ -11,6 +11,7 @@ how many times as long as ours each takes. Who is missing is named. `--fifo` kee
 """
 
 import argparse
+import copy
 import json
 import statistics
 import subprocess
@@ -105,7 +106,7 @@ def torch_engines(twin: torch.nn.Module, x: torch.Tensor, *, eager: bool) -> Ite
 
     torch._inductor.config.freezing = True
     for name, dtype in (("torch fp32", torch.float32), ("torch bf16", torch.bfloat16)):
-        model = twin.to(dtype=dtype, memory_format=torch.channels_last)
+        model = copy.deepcopy(twin).to(dtype=dtype, memory_format=torch.channels_last)
         batch = x.to(dtype=dtype, memory_format=torch.channels_last)
         run = model if eager else torch.compile(model, dynamic=False)
         yield f"{name}{' eager' if eager else ''}", lambda run=run, batch=batch: run(batch)
