@@ -356,11 +356,15 @@ def test_what_is_not_finite_is_named_and_nothing_is_written(bad):
         optimizer.step()
 
 
-def test_sparse_gradients_are_refused():
+def test_sparse_and_complex_gradients_are_refused():
     (weight,) = latents((4, 4))
     weight.grad = torch.eye(4).to_sparse()
     with pytest.raises(ValueError, match="parameter 0: the gradient must be dense and real"):
         BAMSProd([weight]).step()
+    unit = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+    unit.grad = torch.ones(3, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="must be dense and real"):
+        BAMSProd([unit]).step()
 
 
 @pytest.mark.parametrize(

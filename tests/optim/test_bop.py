@@ -92,7 +92,7 @@ def test_exact_toy_flips_all_wrong_weights_at_the_predicted_step():
     assert distances == [37, 37, 37] + [0] * 17
 
 
-def recover(*, gamma, threshold, steps):
+def recover(*, gamma, threshold, steps, update=bop_update):
     """Number of wrong weights after each step of the stochastic toy: 256 weights, batches of 32 inputs of ±1."""
     generator = torch.Generator().manual_seed(0)
     target, weight = torch.where(torch.rand(2, 256, generator=generator) < 0.5, -1.0, 1.0)
@@ -100,7 +100,7 @@ def recover(*, gamma, threshold, steps):
     for _ in range(steps):
         x = torch.where(torch.rand(32, 256, generator=generator) < 0.5, -1.0, 1.0)
         gradient = x.T @ (x @ (weight - target)) / (32 * 256)
-        bop_update(weight, gradient, momentum, gamma=gamma, threshold=threshold)
+        update(weight, gradient, momentum, gamma=gamma, threshold=threshold)
         distances.append(int((weight != target).sum()))
     return distances
 
@@ -113,6 +113,36 @@ def test_stochastic_toy_recovers_exactly_and_stays():
 
 def test_stochastic_toy_a_threshold_above_the_steady_gradient_silences():
     assert recover(gamma=0.1, threshold=0.01, steps=1000)[-1] > 0
+
+
+def test_stochastic_toy_without_threshold_never_settles():
+    distances = recover(gamma=0.1, threshold=0.0, steps=1000)
+    assert min(distances[500:]) > 10
+
+
+def inverted(weight, gradient, momentum, *, gamma, threshold):
+    bop_update(weight, -gradient, momentum, gamma=gamma, threshold=threshold)
+
+
+def without_sign_test(weight, gradient, momentum, *, gamma, threshold):
+    momentum.lerp_(gradient, gamma)
+    weight.copy_(torch.where(momentum.abs() > threshold, -weight, weight))
+
+
+def swapped(weight, gradient, momentum, *, gamma, threshold):
+    bop_update(weight, gradient, momentum, gamma=1 - gamma, threshold=threshold)
+
+
+@pytest.mark.parametrize("wrong", [inverted, without_sign_test, swapped])
+def test_stochastic_toy_wrong_rules_do_not_recover(wrong):
+    assert recover(gamma=0.01, threshold=1e-3, steps=1000, update=wrong)[-1] > 50
+
+
+def test_a_rate_of_zero_leaves_the_average_alone():
+    weight, momentum = torch.ones(3), torch.tensor([0.5, 0.1, -0.5])
+    bop_update(weight, torch.ones(3), momentum, gamma=0.0, threshold=0.2)
+    assert momentum.tolist() == pytest.approx([0.5, 0.1, -0.5])
+    assert weight.tolist() == [-1, 1, 1]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -78,6 +78,16 @@ def test_ratio_under_a_constant_gradient():
     assert {step: ratios[step] for step in expected} == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [0.01, 0.1])
+def test_noise_gives_ratios_of_the_size_that_a_threshold_must_have(gamma):
+    generator = torch.Generator().manual_seed(0)
+    weight, momentum, second = torch.ones(20_000), torch.zeros(20_000), torch.ones(20_000)
+    for _ in range(int(5 / gamma)):
+        gradient = torch.randn(20_000, generator=generator)
+        bop2ndorder_update(weight, gradient, momentum, second, gamma=gamma, sigma=1e-3, threshold=1e9, eps=0.0)
+    assert (momentum / second.sqrt()).std().item() == pytest.approx(math.sqrt(gamma / (2 - gamma)), rel=0.05)
+
+
 def test_gradient_scale_does_not_matter():
     generator = torch.Generator().manual_seed(0)
     start = signs(10_000, generator)

@@ -68,3 +68,51 @@ def test_closure_and_repr():
 def test_refuses_a_clip_of_zero():
     with pytest.raises(ValueError, match="clip must be > 0, got 0"):
         Latent(SGD([nn.Parameter(torch.ones(1))], lr=0.1), clip=0)
+
+
+@pytest.mark.parametrize("scale", [0.25, 1024.0])
+def test_the_scale_of_latent_weights_is_that_of_the_rate(scale):
+    # Theorem 1 of 1906.02107, the clip scaled too: signs go the same way.
+    torch.manual_seed(0)
+    start = torch.rand(65, 63) - 0.5
+    mine, scaled = nn.Parameter(start.clone()), nn.Parameter(start * scale)
+    optimizers = Latent(SGD([mine], lr=0.1)), Latent(SGD([scaled], lr=0.1 * scale), clip=scale)
+    flips = 0
+    for _ in range(50):
+        before = mine.detach() < 0
+        mine.grad = scaled.grad = torch.randn(65, 63)
+        for optimizer in optimizers:
+            optimizer.step()
+        assert torch.equal(mine < 0, scaled < 0)
+        flips += int(((mine < 0) != before).sum())
+    assert flips > 1000
+
+
+def test_what_is_not_finite_is_named_and_changes_nothing():
+    weight = nn.Parameter(torch.full((2,), 0.3))
+    optimizer = Latent(SGD([("stem", weight)], lr=0.1, momentum=0.9))
+    weight.grad = torch.tensor([1.0, torch.nan])
+    with pytest.raises(ValueError, match="stem: its gradient is not finite in step 1"):
+        optimizer.step()
+
+    def closure():
+        weight.grad = torch.tensor([1.0, torch.inf])
+        return 0.0
+
+    with pytest.raises(ValueError, match="stem: its gradient is not finite in step 2"):
+        optimizer.step(closure)
+    assert torch.equal(weight.detach(), torch.full((2,), 0.3))
+    assert not optimizer.state
+
+
+def test_foreign_states_are_refused():
+    weight, other = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(2, 4))
+    optimizer, wider = Latent(Adam([weight])), Latent(Adam([other]))
+    other.grad = torch.ones(2, 4)
+    wider.step()
+    with pytest.raises(
+        ValueError, match="Adam cannot load the state of another optimizer: a saved group has no amsgrad"
+    ):
+        optimizer.load_state_dict(SGD([weight], lr=0.1, momentum=0.9).state_dict())
+    with pytest.raises(ValueError, match=r"exp_avg has shape \(2, 4\), its weight \(2, 3\)"):
+        optimizer.load_state_dict(wider.state_dict())

@@ -103,7 +103,9 @@ ROWS = {
     "Bop2ndOrder": (partial(Bop2ndOrder, lr=1e-3, sigma=1e-3, threshold=1e-2), True, 0.777, 0.011, 5),
     "Bop2ndOrder, base point": (POINT, False, 0.756, 0.011, 2),
     "Bop2ndOrder, base point, adam": (partial(POINT, correction="adam"), False, 0.735, 0.011, 2),
-    "BAMSProd": (partial(BAMSProd, lr=1e-2, kappa=3.0), True, 0.764, 0.011, 2),
+    "BAMSProd, κ 3": (partial(BAMSProd, lr=1e-2, kappa=3.0), True, 0.764, 0.011, 2),
+    "BAMSProd, κ 1": (partial(BAMSProd, lr=1e-2, kappa=1.0), True, 0.753, 0.011, 2),
+    "BAMSProd, κ .3": (partial(BAMSProd, lr=1e-2, kappa=0.3), True, 0.687, 0.011, 2),
 }
 
 
@@ -116,12 +118,35 @@ def test_every_row_within_three_standard_deviations(name):
     assert train(binary, linear=linear).accuracy == pytest.approx(accuracy, abs=3 * spread)
 
 
+def recording(make, shares):
+    """The optimizer that `make` gives, which leaves the share of its dead zone in `shares` after each step."""
+
+    def build(pairs):
+        optimizer = make(pairs)
+        size = sum(parameter.numel() for _, parameter in pairs)
+        optimizer.register_step_post_hook(
+            lambda *_: shares.append(sum(int(count) for count in optimizer.dead_zone().values()) / size)
+        )
+        return optimizer
+
+    return build
+
+
 @pytest.mark.slow
-def test_the_row_of_the_authors_ramps():
-    result = train(POINT, linear=False, schedules=ramps)
+def test_the_authors_ramps_and_their_inert_threshold():
+    shares = []
+    result = train(recording(POINT, shares), linear=False, schedules=ramps)
     assert result.accuracy == pytest.approx(0.800, abs=3 * 0.011 * math.sqrt(2))
     assert 4.6e-2 / 2 < result.flip_rates[0] < 4.6e-2 * 2
     assert 5.6e-3 / 2 < result.flip_rates[-1] < 5.6e-3 * 2
+    assert 1e-5 < sum(shares) / len(shares) < 4e-5
+
+
+@pytest.mark.slow
+def test_a_threshold_of_the_size_of_the_noise_decides():
+    shares = []
+    train(recording(ROWS["Bop2ndOrder"][0], shares), linear=True)
+    assert sum(shares) / len(shares) == pytest.approx(0.109, rel=0.2)
 
 
 @pytest.mark.slow
