@@ -42,7 +42,7 @@ class Row:
         int8: likewise, in 1 byte.
         one_bit: share of the weights that are stored in one bit.
         macs: share of the multiplications that are XNOR and popcount.
-        seconds: that `export` took.
+        seconds: of the processor that `export` took.
         verification: what `verify` found.
         speed: time of each twin as a multiple of ours, and why one is missing.
     """
@@ -84,7 +84,7 @@ class Row:
 
 
 HEADER = (
-    "network", "weights", "parameters", "file", "float32", "int8", "one-bit weights", "XNOR MACs", "export s",
+    "network", "weights", "parameters", "file", "float32", "int8", "one-bit weights", "XNOR MACs", "export CPU s",
     "verify", "top-1: torch, engine", "difference", "ties", "speed: fp32, int8",
 )  # fmt: skip
 
@@ -153,9 +153,9 @@ def measure(
         if weights == "trained":
             train(model, inputs, model(inputs[:1]).shape[1], steps)
         with tempfile.TemporaryDirectory() as folder:
-            path, start = Path(folder, "model.sbit"), time.perf_counter()
+            path, start = Path(folder, "model.sbit"), time.process_time()
             export.export(model, path, image=image)
-            taken = time.perf_counter() - start
+            taken = time.process_time() - start
             graph = packed.load(path)
         totals = report.inspect(graph)
         timed = bench(graph, against=against, seconds=seconds)

@@ -20,8 +20,8 @@ FLOAT = "PyTorch fp32"
 ONNX = "ONNX Runtime int8"
 TOLERANCE = 1e-3
 """Largest difference of equal outputs, relative to the largest output."""
-MOST = 0.9
-"""Share of images on which the exact float32 twin's output must equal ours."""
+MOST = 0.5
+"""Least share of images on which the exact float32 twin's output equals ours; other layers give none, ties cost few."""
 
 
 class Rivals:
@@ -77,7 +77,7 @@ class Rivals:
         self._twins[ONNX] = lambda x: partial(run, x.numpy())
 
     def check(self, run: Callable[[Array], Array], batch: Array) -> tuple[str, ...]:
-        """What can be said about the twins: the float one's layers give our output, and who is missing.
+        """What can be said about the twins: whether the float one's layers give our output, and who is missing.
 
         One rounding of a float32 sum can turn a sign, and the signs after it; so some images may differ.
 
@@ -85,8 +85,8 @@ class Rivals:
             run: our engine.
             batch: pixels to compare on.
 
-        Raises:
-            ValueError: the float twin computes something else, so its time would mean nothing.
+        Returns:
+            Sentences; where the float twin computes something else no twin is timed, as that would mean nothing.
         """
         if FLOAT not in self._twins:
             return tuple(self._missing)
@@ -95,7 +95,11 @@ class Rivals:
         difference = np.abs(theirs - ours).reshape(len(batch), -1).max(axis=1)
         equal = int(np.sum(difference <= TOLERANCE * max(1.0, float(np.abs(ours).max()))))
         if equal < MOST * len(batch):
-            raise ValueError(f"the fp32 twin's output equals ours on {equal} of {len(batch)} images only")
+            self._twins.clear()
+            return (
+                *self._missing,
+                f"no twin is timed: the fp32 one equals ours on {equal} of {len(batch)} images only",
+            )
         return (
             *self._missing,
             f"fp32 twin checked: with signs for ReLU it equals ours on {equal} of {len(batch)} images",
