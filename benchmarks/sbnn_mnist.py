@@ -4,7 +4,7 @@
     python benchmarks/sbnn_mnist.py FOLDER runs/sbnn --validation last:5000 --seeds 0     # to choose settings
 
 Every arm is the recipe sbnn-mnist with another `weight_quantizer` and, if given, other words; a run that exists is not
-trained again.
+trained again, one that was stopped goes on.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from signbit import recipes
 from signbit.export import export, verify
-from signbit.training import evaluate_run, load_run, train
+from signbit.training import evaluate_run, load_run, resume, train
 
 DENSITIES = (0.05, 0.02, 0.10)
 DOMAINS = {
@@ -26,22 +26,26 @@ DENSE = {"{a, b}": "twolevel", "ternary": "ternary", "+-1": "sign"}
 
 
 def result(quantizer: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
-    """Accuracy, bytes of the file and whether verify passes, from the run's own record or a new run."""
+    """Accuracy, bytes of the file and whether verify passes: of a new run, or as noted in an earlier one."""
     path = options.runs / f"{quantizer.replace('twolevel', 'two')}-{seed}{options.tag}"
     found = path / "result.json"
-    if not found.exists():
+    values: dict[str, float] = json.loads(found.read_text()) if found.exists() else {}
+    if "accuracy" not in values:
         words = ["--data.root", options.data, "--seed", str(seed)]
         words += ["--model.options.weight_quantizer", quantizer, *options.words]
         if options.validation:
             words += ["--data.validation", options.validation]
-        train(recipes.parse("sbnn-mnist", words), path, progress=False)
+        if (path / "recipe.yaml").exists():
+            resume(path, progress=False)
+        else:
+            train(recipes.parse("sbnn-mnist", words), path, progress=False)
+        values["accuracy"] = evaluate_run(load_run(path), split="validation" if options.validation else "test").accuracy
+    if "bytes" not in values or options.export:
         run = load_run(path)
-        accuracy = evaluate_run(run, split="validation" if options.validation else "test").accuracy
         graph = export(run.model, path / "model.sbit", image=run.image, labels=run.labels)
-        passed = verify(graph, model=run.model).passed
-        size = (path / "model.sbit").stat().st_size
-        found.write_text(json.dumps({"accuracy": accuracy, "bytes": size, "verified": passed}) + "\n")
-    values: dict[str, float] = json.loads(found.read_text())
+        values["verified"] = verify(graph, model=run.model).passed
+        values["bytes"] = (path / "model.sbit").stat().st_size
+    found.write_text(json.dumps(values) + "\n")
     return values
 
 
@@ -54,6 +58,7 @@ def main() -> None:
     parser.add_argument("--densities", type=float, nargs="*", default=DENSITIES)
     parser.add_argument("--validation", help="measure on these training images instead of the test images")
     parser.add_argument("--dense", action="store_true", help="the domains without a budget, too")
+    parser.add_argument("--export", action="store_true", help="packs and verifies finished runs again")
     parser.add_argument("--tag", default="", help="ending of the runs' names, for other words")
     options, options.words = parser.parse_known_args()
     arms = [(name, p, form.format(p=p)) for p in options.densities for name, form in DOMAINS.items()]
