@@ -27,7 +27,7 @@ SBNN_MNIST = (
         threads=1,
     ),
 )
-"""784-256-256-10 on the signs of the pixels, closed levels, hard budget; a small network for trials (docs/sparse.md)."""
+"""784-256-256-10 on the signs of the pixels, closed levels, hard budget: a small network for trials."""
 
 _COSINE = {"lr": Schedule(kind="cosine", end=0.0)}
 _EDE = "ede(start=0.1,end=10)"
