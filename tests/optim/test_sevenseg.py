@@ -102,7 +102,7 @@ ROWS = {
     "Bop, too noisy": (partial(Bop, lr=0.1, threshold=0.0), False, 0.193, 0.011, 2),
     "Bop2ndOrder": (partial(Bop2ndOrder, lr=1e-3, sigma=1e-3, threshold=1e-2), True, 0.777, 0.011, 5),
     "Bop2ndOrder, base point": (POINT, False, 0.756, 0.011, 2),
-    # Still 2 % of its weights flip in each of the last steps: seeds 0..3 gave .674, .722, .704, .728, a deviation of .024.
+    # 2 % of its weights flip in each of the last steps: seeds 0..3 gave .674, .722, .704, .728, a deviation of .024.
     "Bop2ndOrder, base point, adam": (partial(POINT, correction="adam"), False, 0.735, 0.024, 2),
     "BAMSProd, κ 3": (partial(BAMSProd, lr=1e-2, kappa=3.0), True, 0.764, 0.011, 2),
     "BAMSProd, κ 1": (partial(BAMSProd, lr=1e-2, kappa=1.0), True, 0.753, 0.011, 2),
