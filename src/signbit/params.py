@@ -5,11 +5,11 @@ nothing. The module that owns a tensor knows what it is, so the module is asked.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import nn
 
-__all__ = ["BinaryOwner", "named_binary_parameters"]
+__all__ = ["BinaryOwner", "named_binary_parameters", "named_real_weights"]
 
 
 class BinaryOwner(nn.Module, ABC):
@@ -18,6 +18,10 @@ class BinaryOwner(nn.Module, ABC):
     @abstractmethod
     def binary_parameters(self) -> tuple[str, ...]:
         """Names of the parameters of this very module (not of its children) whose signs are what it computes with."""
+
+    @abstractmethod
+    def real_weights(self) -> tuple[str, ...]:
+        """Names of those that would be binary if they had a quantizer: it computes with their values for now."""
 
 
 def named_binary_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -32,12 +36,24 @@ def named_binary_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Paramete
     Raises:
         ValueError: a `BinaryOwner` names a tensor that is not a parameter of it.
     """
+    return _named(model, lambda owner: owner.binary_parameters())
+
+
+def named_real_weights(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yields the weights of a model's binary layers that have no quantizer, as in the first of two stages.
+
+    Names, order and errors are those of `named_binary_parameters`, which gives none of them.
+    """
+    return _named(model, lambda owner: owner.real_weights())
+
+
+def _named(model: nn.Module, names: Callable[[BinaryOwner], tuple[str, ...]]) -> Iterator[tuple[str, nn.Parameter]]:
     seen: set[nn.Parameter] = set()
     for path, module in model.named_modules():
         if not isinstance(module, BinaryOwner):
             continue
         own = dict(module.named_parameters(recurse=False))
-        for name in module.binary_parameters():
+        for name in names(module):
             found = next((key for key in (name, f"{name}_orig") if key in own), None)
             if found is None:
                 raise ValueError(

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from signbit.nn import BinaryConv2d, BinaryLinear
-from signbit.params import BinaryOwner, named_binary_parameters
+from signbit.params import BinaryOwner, named_binary_parameters, named_real_weights
 
 
 def model():
@@ -29,7 +29,10 @@ def test_a_layer_on_its_own():
 
 
 def test_a_real_weight_is_not_binary():
-    assert names(BinaryLinear(6, 5, weight_quantizer=None)) == []
+    layer = BinaryLinear(6, 5, bias=True, weight_quantizer=None)
+    assert names(layer) == []
+    assert list(named_real_weights(layer)) == [("weight", layer.weight)]
+    assert list(named_real_weights(model())) == []
 
 
 def test_shared_tensors_and_modules_come_once():
@@ -69,6 +72,10 @@ def test_any_owner_is_asked():
         def binary_parameters(self):
             return ("table",)
 
+        def real_weights(self):
+            return ("shift",)
+
+    assert [name for name, _ in named_real_weights(Table())] == ["shift"]
     assert names(nn.ModuleDict({"a": Table()})) == ["a.table"]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from signbit import recipes
 from signbit.models import create_model
-from signbit.training import save_recipe
+from signbit.training import save_recipe, stage_recipes
 from signbit.training.optimizers import build_optimizer, build_schedulers
 
 EVERY = [(name, optim) for name in recipes.names() for optim in recipes.optimizers(name)]
@@ -20,11 +20,12 @@ def test_names() -> None:
 def test_every_recipe_stands(name: str, optim: str, tmp_path: Path) -> None:
     recipe = recipes.get(name, optim)
     assert (recipe.name, recipe.optim.name) == (name, {"amsgrad": "adam"}.get(optim, optim))
-    # ImageNet's networks are large, and nothing is computed.
-    with torch.device("meta" if recipe.data.name == "image-folder" else "cpu"):
-        model = create_model(recipe.model.name, **recipe.model.options)
-    optimizer = build_optimizer(recipe, model)
-    build_schedulers(recipe, optimizer, 10)
+    for stage in stage_recipes(recipe).values():
+        # ImageNet's networks are large, and nothing is computed.
+        with torch.device("meta" if recipe.data.name == "image-folder" else "cpu"):
+            model = create_model(stage.model.name, **stage.model.options)
+        optimizer = build_optimizer(stage, model)
+        build_schedulers(stage, optimizer, stage.epochs)
     save_recipe(recipe, tmp_path / "recipe.yaml")
     assert recipes.parse(str(tmp_path / "recipe.yaml")) == recipe
 

@@ -66,8 +66,8 @@ class Monitor:
         self._handle = optimizer.register_step_post_hook(self._add)
 
     def read(self) -> Movement | None:
-        """Averages over the steps watched since the last call; None if there were none."""
-        if not self._watched:
+        """Averages over the steps watched since the last call; None if there were none, or no binary weights."""
+        if not self._watched or not self._weights:
             return None
         movement = Movement(
             flips=self._mean(self._flips),

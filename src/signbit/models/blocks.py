@@ -101,7 +101,7 @@ def binary_conv(
         padding: on every side; None keeps the size of the map where stride is 1 and the kernel odd.
         bias: whether a real bias per filter is added.
         shift: whether a learned shift per channel precedes the sign of the inputs (`RSign`).
-        quantizer: sign of the inputs, by name (`signbit.quantizers`); None puts a ReLU in its place.
+        quantizer: sign of the inputs, by name (`signbit.quantizers`); None puts a ReLU in its place, "tanh" a tanh.
         weight_quantizer: sign of the weights, by name; None leaves them real.
         pad_value: what surrounds the signs; real inputs are padded with 0.
         binary: False gives the float twin, which is both quantizers None.
@@ -109,11 +109,13 @@ def binary_conv(
     if not binary:
         quantizer = weight_quantizer = None
     padding = kernel_size // 2 if padding is None else padding
+    real = nn.Tanh() if quantizer == "tanh" else nn.ReLU()
+    quantizer = None if quantizer == "tanh" else quantizer
     if quantizer is None and weight_quantizer is None:
-        return {"act": nn.ReLU(), "conv": nn.Conv2d(inputs, outputs, kernel_size, stride, padding, bias=bias)}
+        return {"act": real, "conv": nn.Conv2d(inputs, outputs, kernel_size, stride, padding, bias=bias)}
     parts: dict[str, nn.Module] = {}
     if quantizer is None:
-        parts["act"] = nn.ReLU()
+        parts["act"] = real
     elif shift:
         parts["act"] = RSign(inputs, quantizer=quantizer)
     parts["conv"] = BinaryConv2d(

@@ -21,7 +21,7 @@ def mnist_cnn(
     widths: Sequence[int] = (32, 64, 128),
     hidden: int = 256,
     quantizer: str = "sign",
-    weight_quantizer: str = "sign",
+    weight_quantizer: str | None = "sign",
     binary: bool = True,
 ) -> nn.Module:
     """For 28x28 images: stem 5x5/2 to 14x14, two binary convolutions with pools to 3x3, one binary product, classifier.
@@ -32,7 +32,7 @@ def mnist_cnn(
         widths: channels of the stem and of each binary convolution.
         hidden: features before the classifier.
         quantizer: sign of the activations, by name (`signbit.quantizers`).
-        weight_quantizer: levels of the weights of the binary layers, by name.
+        weight_quantizer: levels of the weights of the binary layers, by name; None leaves them real.
         binary: False gives the float twin.
     """
     stem = nn.Conv2d(in_chans, widths[0], 5, stride=2, padding=2, bias=False)
@@ -47,7 +47,7 @@ def digits_cnn(
     widths: Sequence[int] = (32, 64, 64),
     hidden: int = 128,
     quantizer: str = "sign",
-    weight_quantizer: str = "sign",
+    weight_quantizer: str | None = "sign",
     binary: bool = True,
 ) -> nn.Module:
     """For 8x8 images: stem 3x3, two binary convolutions with pools to 2x2, one binary product, classifier.
@@ -58,7 +58,7 @@ def digits_cnn(
         widths: channels of the stem and of each binary convolution.
         hidden: features before the classifier.
         quantizer: sign of the activations, by name (`signbit.quantizers`).
-        weight_quantizer: levels of the weights of the binary layers, by name.
+        weight_quantizer: levels of the weights of the binary layers, by name; None leaves them real.
         binary: False gives the float twin.
     """
     stem = nn.Conv2d(in_chans, widths[0], 3, padding=1, bias=False)
@@ -72,7 +72,7 @@ def _chain(
     hidden: int,
     num_classes: int,
     quantizer: str,
-    weight_quantizer: str,
+    weight_quantizer: str | None,
     binary: bool,
 ) -> nn.Module:
     side = size >> (len(widths) - 1)

@@ -103,6 +103,10 @@ class BinaryLayer(BinaryOwner):
     def binary_parameters(self) -> tuple[str, ...]:
         return () if self.weight_quantizer is None else ("weight",)
 
+    @override
+    def real_weights(self) -> tuple[str, ...]:
+        return ("weight",) if self.weight_quantizer is None else ()
+
     def output_scale(self) -> Tensor | None:
         """Scale of each filter, shape (filters,); None where it is 1."""
         return None if self.weight_quantizer is None else self.weight_quantizer.scale(self.weight)

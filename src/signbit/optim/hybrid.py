@@ -34,7 +34,8 @@ class Hybrid(Optimizer):
 
     Args:
         model: the model whose parameters are shared out.
-        binary: optimizer of the binary weights, or a function that makes it from pairs of name and parameter.
+        binary: optimizer of the binary weights, or a function that makes it from pairs of name and parameter; None
+            where there are none.
         real: the same for all other parameters; None where there are none.
 
     Attributes:
@@ -42,12 +43,14 @@ class Hybrid(Optimizer):
     """
 
     def __init__(
-        self, model: nn.Module, *, binary: Factory | Optimizer, real: Factory | Optimizer | None = None
+        self, model: nn.Module, *, binary: Factory | Optimizer | None, real: Factory | Optimizer | None = None
     ) -> None:
         binary_parameters = list(named_binary_parameters(model))
         claimed = {parameter for _, parameter in binary_parameters}
         others = [pair for pair in model.named_parameters() if pair[1] not in claimed]
-        self.members = {"binary": _build("binary", binary, binary_parameters)}
+        self.members: dict[str, Optimizer] = {}
+        if binary is not None:
+            self.members["binary"] = _build("binary", binary, binary_parameters)
         if real is not None:
             self.members["real"] = _build("real", real, others)
         names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
@@ -225,9 +228,7 @@ def _build(name: str, source: Factory | Optimizer, parameters: list[tuple[str, n
         return source
     if not parameters:
         raise ValueError(
-            "binary: the model has no binary weights, so that a plain torch optimizer serves it"
-            if name == "binary"
-            else f"{name}: the model has no other parameters; pass {name}=None"
+            f"{name}: the model has no {'binary weights' if name == 'binary' else 'other parameters'}; pass {name}=None"
         )
     return source(parameters)
 

@@ -5,10 +5,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from signbit.recipes import bop, bop2ndorder
+from signbit.recipes.adambnn import ADAMBNN_CIFAR10, ADAMBNN_DIGITS, ADAMBNN_IMAGENET
 from signbit.recipes.cifar10 import BINARYNET, BINARYNET_SMALL, RESNET20
 from signbit.recipes.digits import DIGITS
 from signbit.recipes.entry import Entry
 from signbit.recipes.mnist import MNIST_CNN, MNIST_MLP
+from signbit.recipes.reactnet import REACTNET_IMAGENET
+from signbit.recipes.realtobinary import REALTOBINARY_IMAGENET
 from signbit.recipes.sbnn import SBNN_CIFAR10, SBNN_CIFAR10_AUTHORS, SBNN_MNIST
 from signbit.recipes.tuned import variant, with_untuned
 from signbit.training import Recipe, load_recipe, override, split_words
@@ -33,6 +36,15 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
     ),
     "Bop, the configurations of 1906.02107": bop.ENTRIES,
     "Bop2ndOrder, the configurations of 2104.05124": bop2ndorder.ENTRIES,
+    "trained in stages, a teacher among them (docs/stages.md)": (
+        Entry("AdamBNN's two steps on the digits, after a real teacher", ADAMBNN_DIGITS),
+        Entry("AdamBNN's two steps on ResNet-20 with RPReLU, after a real teacher", ADAMBNN_CIFAR10),
+        Entry("AdamBNN (2106.11309): ReActNet-A in two steps; needs a teacher", ADAMBNN_IMAGENET),
+        Entry("ReActNet (2003.03488): ReActNet-A in two steps; needs a teacher", REACTNET_IMAGENET),
+        Entry(
+            "Real-to-Binary (2003.11535), a reconstruction: four stages, each teaching the next", REALTOBINARY_IMAGENET
+        ),
+    ),
 }
 
 _ENTRIES = {entry.recipes[0].name: entry for entries in _GROUPS.values() for entry in entries}

@@ -3,8 +3,8 @@
 from signbit.training.datasets import load_part
 from signbit.training.evaluate import Evaluation, evaluate, evaluate_run
 from signbit.training.module import InterruptError, TrainingError
-from signbit.training.parse import load_recipe, override, save_recipe, split_words
-from signbit.training.recipe import DataConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
+from signbit.training.parse import load_recipe, override, save_recipe, split_words, stage_recipes
+from signbit.training.recipe import DataConfig, LossConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
 from signbit.training.results import record_result
 from signbit.training.run import Run, load_run, read_metrics
 from signbit.training.train import Result, resume, train
@@ -13,6 +13,7 @@ __all__ = [
     "DataConfig",
     "Evaluation",
     "InterruptError",
+    "LossConfig",
     "ModelConfig",
     "OptimConfig",
     "PenaltyConfig",
@@ -32,5 +33,6 @@ __all__ = [
     "resume",
     "save_recipe",
     "split_words",
+    "stage_recipes",
     "train",
 ]

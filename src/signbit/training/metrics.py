@@ -22,13 +22,24 @@ class Metrics(Callback):
     Args:
         path: the file.
         tensorboard: folder for TensorBoard's events, or None.
+        stage: name of the stage, if the run has stages.
+        before: last line of the stage before; epochs, steps and seconds go on counting from there.
     """
 
-    def __init__(self, path: Path, tensorboard: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        tensorboard: Path | None = None,
+        *,
+        stage: str = "",
+        before: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self.tensorboard = tensorboard
+        self.stage = stage
+        self.before = {"epoch": 0, "step": 0, "seconds": 0.0} if before is None else before
         self.started = 0.0
-        self.seconds = 0.0
+        self.seconds = float(self.before["seconds"])
         self.monitor: Monitor | None = None
         self.saved: dict[str, Any] | None = None
 
@@ -50,7 +61,9 @@ class Metrics(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Classification)
         self._tick()
-        line: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        line: dict[str, Any] = {"stage": self.stage} if self.stage else {}
+        line["epoch"] = self.before["epoch"] + trainer.current_epoch + 1
+        line["step"] = self.before["step"] + trainer.global_step
         line["seconds"] = round(self.seconds, 3)
         line |= dict(sorted(pl_module.figures().items()))
         movement = None if self.monitor is None else self.monitor.read()
@@ -123,5 +136,7 @@ def _write_events(folder: Path, line: dict[str, Any]) -> None:
         old.unlink()
     with SummaryWriter(folder, filename_suffix=f".epoch{line['epoch']}") as writer:
         for name, value in line.items():
+            if isinstance(value, str):
+                continue
             for key, figure in value.items() if isinstance(value, dict) else [("", value)]:
                 writer.add_scalar(f"{name}/{key}".rstrip("/"), figure, line["step"])

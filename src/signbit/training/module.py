@@ -22,9 +22,11 @@ from signbit.data.augment import Augment, Mix, Prepare
 from signbit.data.loader import Batch, Loader, mix
 from signbit.quantizers import schedule_quantizers
 from signbit.training.diagnosis import origin_of_nonfinite
+from signbit.training.objective import Objective
 from signbit.training.optimizers import build_optimizer, build_schedulers
 from signbit.training.penalty import check_penalty, penalty, penalty_figures
 from signbit.training.recipe import Recipe
+from signbit.training.teacher import Teacher
 
 __all__ = ["EVALUATION_BATCH", "Classification", "InterruptError", "TrainingError"]
 
@@ -50,7 +52,7 @@ class InterruptError(Exception):
 
 @final
 class Classification(LightningModule):
-    """Cross-entropy on images: augment and prepare a batch, one step of the recipe's optimizer.
+    """A recipe's loss on images: augment and prepare a batch, one step of the recipe's optimizer.
 
     Every random number of a batch is a function of the recipe's seed and the number of the batch, and the order of an
     epoch one of seed and epoch; the sums behind an epoch's figures are in the checkpoint. So a run can be taken up
@@ -58,17 +60,28 @@ class Classification(LightningModule):
 
     Args:
         recipe: the run.
-        model: network with fresh weights.
+        model: network with the weights to begin with.
         training: images to train on.
         validation: images to measure after each epoch, or None.
+        teacher: what the loss compares with, where it has such terms.
     """
 
-    def __init__(self, recipe: Recipe, model: nn.Module, training: Dataset, validation: Dataset | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        training: Dataset,
+        validation: Dataset | None,
+        teacher: Teacher | None = None,
+    ) -> None:
         super().__init__()
         check_penalty(recipe)
         # On CPUs convolutions then take two thirds of the time.
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.objective = Objective(recipe.loss, model, teacher)
         self.score = _scorer(model, recipe)
+        if teacher is not None and recipe.mode == "fast":
+            teacher.compile()
         self.recipe = recipe
         self.training_set = training
         self.validation_set = validation
@@ -79,6 +92,7 @@ class Classification(LightningModule):
         self.batches = len(self.train_dataloader())
         self.steps = recipe.epochs * math.ceil(self.batches / recipe.accumulate)
         self.totals = _no_totals()
+        self.fingerprint = None if teacher is None else teacher.fingerprint()
 
     @override
     def train_dataloader(self) -> Loader:
@@ -103,6 +117,11 @@ class Classification(LightningModule):
         scheduler.step()
 
     @override
+    def on_fit_start(self) -> None:
+        if self.objective.teacher is not None:
+            self.objective.teacher.to(self.device)
+
+    @override
     def on_train_epoch_start(self) -> None:
         self.totals = _no_totals()
 
@@ -114,11 +133,13 @@ class Classification(LightningModule):
         mixed, targets = self.mix(self.augment(pixels), labels)
         images = self.prepare(mixed)
         scores = self.score(images)
-        loss = F.cross_entropy(scores, targets)
+        loss = self.objective(scores, targets, mixed)
         if not torch.isfinite(loss):
+            found = self.objective.blame(mixed)
+            if found is None:
+                found = f"{origin_of_nonfinite(self.model, images)}; lower real.options.lr or optim.options.lr"
             raise TrainingError(
-                f"the loss is {loss.item()} at epoch {self.current_epoch + 1}, step {self.global_step}: "
-                f"{origin_of_nonfinite(self.model, images)}; lower real.options.lr or optim.options.lr"
+                f"the loss is {loss.item()} at epoch {self.current_epoch + 1}, step {self.global_step}: {found}"
             )
         hits, count = int((scores.argmax(1) == labels).sum()), len(labels)
         self.totals += torch.tensor([loss.item() * count, hits, count], dtype=torch.float64)
@@ -149,6 +170,7 @@ class Classification(LightningModule):
         checkpoint["labels"] = list(self.training_set.classes)
         checkpoint["recipe"] = asdict(self.recipe)
         checkpoint["totals"] = self.totals
+        checkpoint["teacher"] = self.fingerprint
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

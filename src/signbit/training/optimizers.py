@@ -21,11 +21,13 @@ from signbit.optim import (
     Hybrid,
     HyperparameterScheduler,
     Latent,
+    LatentFree,
     Linear,
     Polynomial,
     Staircase,
     WarmUp,
 )
+from signbit.params import named_binary_parameters, named_real_weights
 from signbit.training.recipe import OptimConfig, Recipe, Schedule
 
 __all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "make_schedule"]
@@ -36,7 +38,7 @@ REAL: dict[str, type[Optimizer]] = {
     "radam": torch.optim.RAdam,
     "sgd": torch.optim.SGD,
 }
-"""Optimizers of real parameters; for binary weights they work on latent weights, clipped to ±`clip`."""
+"""Optimizers of real parameters; for binary weights they work on latent weights, clipped to ±`clip` unless null."""
 
 BINARY: dict[str, type[Optimizer]] = {"bamsprod": BAMSProd, "bop": Bop, "bop2ndorder": Bop2ndOrder, **REAL}
 """Optimizers of binary weights."""
@@ -45,10 +47,26 @@ BINARY: dict[str, type[Optimizer]] = {"bamsprod": BAMSProd, "bop": Bop, "bop2ndo
 def build_optimizer(recipe: Recipe, model: nn.Module) -> Hybrid:
     """The recipe's two optimizers over a model, as one.
 
+    In a model without binary weights, `recipe.optim` has the weights of its binary layers, which are real for now; so
+    a stage with real weights may decay them, and them alone. If there are no such layers it is not used.
+
     Raises:
         ValueError: an unknown optimizer or option (the nearest are named), or a value out of range.
     """
-    return Hybrid(model, binary=_factory("optim", recipe.optim, BINARY), real=_factory("real", recipe.real, REAL))
+    binary, real = _factory("optim", recipe.optim, BINARY), _factory("real", recipe.real, REAL)
+    if any(named_binary_parameters(model)):
+        return Hybrid(model, binary=binary, real=real)
+    weights = list(named_real_weights(model))
+    if not weights:
+        return Hybrid(model, binary=None, real=real)
+    if issubclass(BINARY[recipe.optim.name], LatentFree):
+        raise ValueError(
+            f"optim.name: {recipe.optim.name} works on weights of ±1, and those of this network are real "
+            "(weight_quantizer null); take an optimizer with latent weights, such as adam"
+        )
+    claimed = {weight for _, weight in weights}
+    others = [pair for pair in model.named_parameters() if pair[1] not in claimed]
+    return Hybrid(model, binary=binary(weights), real=real(others))
 
 
 def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -> Callable[[Any], Optimizer]:
@@ -57,7 +75,7 @@ def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -
     kind = known[config.name]
     options = dict(config.options)
     latent = key == "optim" and config.name in REAL
-    clip = float(options.pop("clip", 1.0)) if latent else None
+    clip = options.pop("clip", 1.0) if latent else None
     accepted = [*inspect.signature(kind).parameters][1:] + (["clip"] if latent else [])
     for place, given in (("options", options), *((f"groups.{p}", g) for p, g in config.groups.items())):
         for option in given:
@@ -73,7 +91,7 @@ def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -
             raise ValueError(f"{key}.schedules: {option!r} is not a number among the options {', '.join(numbers)}")
     if clip is None:
         return partial(_build, key, kind, options, config.groups)
-    return lambda parameters: Latent(_build(key, kind, options, config.groups, parameters), clip=clip)
+    return lambda parameters: Latent(_build(key, kind, options, config.groups, parameters), clip=float(clip))
 
 
 def _build(
@@ -119,9 +137,9 @@ def build_schedulers(recipe: Recipe, optimizer: Hybrid, steps: int) -> list[Hype
             )
             for option, schedule in config.schedules.items()
         }
-        if moves and member not in optimizer.members:
-            raise ValueError(f"{key}.schedules reach nothing: the model has no {member} parameters; leave them out")
-        if moves:
+        if moves and member not in optimizer.members and key == "real":
+            raise ValueError("real.schedules reach nothing: the model has no real parameters; leave them out")
+        if moves and member in optimizer.members:
             schedulers.append(HyperparameterScheduler(optimizer, moves, groups=optimizer.group_indices(member)))
     return schedulers
 
@@ -145,7 +163,13 @@ def make_schedule(
         moving = _without_warmup(schedule, start, steps - warmup, steps / epochs)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from None
+    if schedule.per_epoch:
+        moving = partial(_at_the_end_of_its_epoch, moving, steps // epochs)
     return moving if warmup == 0 else WarmUp(warmup, moving)
+
+
+def _at_the_end_of_its_epoch(moving: Callable[[int], float], epoch: int, index: int) -> float:
+    return moving((index // epoch + 1) * epoch)
 
 
 def _without_warmup(schedule: Schedule, start: float, steps: int, epoch: float) -> Callable[[int], float]:

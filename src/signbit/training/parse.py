@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from copy import deepcopy
+from dataclasses import asdict, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -13,7 +14,10 @@ from jsonargparse import ArgumentParser
 from signbit.training.files import write_whole
 from signbit.training.recipe import Recipe
 
-__all__ = ["load_recipe", "override", "save_recipe", "split_words"]
+__all__ = ["load_recipe", "override", "recipe_from", "save_recipe", "split_words", "stage_recipes"]
+
+OF_THE_RUN = ("name", "stages", "threads")
+"""Keys that no stage changes."""
 
 
 def override(recipe: Recipe, words: Sequence[str]) -> Recipe:
@@ -21,7 +25,7 @@ def override(recipe: Recipe, words: Sequence[str]) -> Recipe:
 
     Args:
         recipe: where to start.
-        words: as on a command line: "--epochs", "5", "--optim.options.lr=1e-3".
+        words: as on a command line: "--epochs", "5", "--optim.options.lr=1e-3", "--stages.NAME.epochs=5".
 
     Raises:
         ValueError: an unknown key (the nearest are named) or a value that the key does not take.
@@ -29,7 +33,10 @@ def override(recipe: Recipe, words: Sequence[str]) -> Recipe:
     values = asdict(recipe)
     pairs = list(split_words(words))
     _check_keys((key for key, _ in pairs), [*_flatten(values, "", deep=True)])
-    return _build(values, [f"--{key}={value}" for key, value in pairs])
+    for key, value in pairs:
+        if key.startswith("stages."):
+            _set_in_stage(values["stages"], key.split(".")[1:], value)
+    return _with_stages(_build(values, [f"--{key}={value}" for key, value in pairs if not key.startswith("stages.")]))
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -42,14 +49,49 @@ def load_recipe(path: Path) -> Recipe:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError(f"holds {type(values).__name__}, not keys and values")
-        _check_keys(_flatten(values, ""), [])
-        return _build(values, [])
+        return recipe_from(values)
     except OSError as error:
         raise ValueError(f"recipe {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"recipe {path}: not YAML ({' '.join(str(error).split())})") from None
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from None
+
+
+def recipe_from(values: dict[str, Any]) -> Recipe:
+    """A recipe from what `asdict` gave of one, or an earlier version; keys left out keep their defaults.
+
+    Raises:
+        ValueError: an unknown key, or a value that the key does not take.
+    """
+    _check_keys(_flatten(values, ""), [])
+    return _with_stages(_build(values, []))
+
+
+def stage_recipes(recipe: Recipe) -> dict[str, Recipe]:
+    """The recipe of each stage, by name and in order; of a recipe without stages itself, under the empty name.
+
+    Raises:
+        ValueError: a stage changes an unknown key, or to a value that the key does not take.
+    """
+    base = asdict(recipe)
+    found = {}
+    for name, changes in recipe.stages.items():
+        try:
+            if not isinstance(changes, dict):
+                raise ValueError(f"holds {type(changes).__name__}, not keys and values")
+            for key in OF_THE_RUN:
+                if key in changes:
+                    raise ValueError(f"{key!r} is of the whole run; set it outside the stages")
+            _check_keys(_flatten(changes, ""), [])
+            other = [key for key in changes.get("data", {}) if key != "augmentation"]
+            if other:
+                raise ValueError(f"the images are of the whole run; set data.{other[0]} outside the stages")
+            # A copy, because jsonargparse writes defaults into what it is given.
+            found[name] = _build(deepcopy({**_merge(base, changes), "stages": {}}), [])
+        except ValueError as error:
+            raise ValueError(f"stages.{name}: {error}") from None
+    return found or {"": recipe}
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
@@ -76,13 +118,55 @@ def split_words(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield key, value
 
 
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in it, at every depth; a part that is given another name is only what changes."""
+    if changes.get("name", base.get("name")) != base.get("name"):
+        return changes
+    merged = dict(base)
+    for key, value in changes.items():
+        old = base.get(key)
+        merged[key] = _merge(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+    return merged
+
+
+def _set_in_stage(stages: dict[str, Any], path: list[str], value: str) -> None:
+    if path[0] not in stages:
+        raise ValueError(f"unknown stage {path[0]!r}; the recipe has {', '.join(stages) or 'none'}")
+    inner = stages
+    for key in path[:-1]:
+        inner = inner.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"stages.{'.'.join(path)}: {key} is {inner!r}, which has no keys in it")
+    try:
+        inner[path[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        inner[path[-1]] = value
+
+
+def _with_stages(recipe: Recipe) -> Recipe:
+    """The same, its stages checked, and their values of the types that the keys have."""
+    if not recipe.stages:
+        return recipe
+    built = {name: asdict(stage) for name, stage in stage_recipes(recipe).items()}
+    return replace(recipe, stages={name: _pick(changes, built[name]) for name, changes in recipe.stages.items()})
+
+
+def _pick(keys: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Of nested dictionaries, what has the keys of other ones."""
+    return {
+        key: _pick(value, values[key]) if isinstance(value, dict) and isinstance(values[key], dict) else values[key]
+        for key, value in keys.items()
+    }
+
+
 def _build(values: dict[str, Any], words: list[str]) -> Recipe:
     parser = ArgumentParser(exit_on_error=False, default_env=False)
     parser.add_class_arguments(Recipe)
     try:
-        parser.set_defaults(values)
-        parsed = parser.instantiate(parser.parse_args(words))
-        return Recipe(**dict(parsed.items(branches=True)))
+        if words:
+            parser.set_defaults(values)
+        parsed = parser.parse_args(words) if words else parser.parse_object(values)
+        return Recipe(**dict(parser.instantiate(parsed).items(branches=True)))
     except Exception as error:  # jsonargparse raises several kinds, some of them its own
         raise ValueError(_plain(str(error))) from None
 

@@ -27,22 +27,23 @@ def check_penalty(recipe: Recipe) -> None:
 
 
 def penalty(loss: Tensor, recipe: Recipe, model: nn.Module) -> Tensor:
-    """What the recipe adds to the loss: its share for a density above the budget, or 0.
+    """What the recipe adds to the loss: its share for a density above the budget, or 0; 0 while all weights are real.
 
     Args:
         loss: scalar, of the task.
         recipe: of the run.
         model: whose binary weights are counted.
     """
-    if recipe.penalty.share == 0:
-        return loss.new_zeros(())
-    return density_penalty(loss, _weights(model), **asdict(recipe.penalty))
+    weights = _weights(recipe, model)
+    return density_penalty(loss, weights, **asdict(recipe.penalty)) if weights else loss.new_zeros(())
 
 
 def penalty_figures(recipe: Recipe, model: nn.Module) -> dict[str, float]:
     """What the penalty has reached: the density of all binary weights together, where there is a penalty."""
-    return {} if recipe.penalty.share == 0 else {"density": density(_weights(model))}
+    weights = _weights(recipe, model)
+    return {"density": density(weights)} if weights else {}
 
 
-def _weights(model: nn.Module) -> list[Tensor]:
-    return [weight for _, weight in named_binary_parameters(model)]
+def _weights(recipe: Recipe, model: nn.Module) -> list[Tensor]:
+    """What the penalty counts: nothing where there is none, or while all weights are real."""
+    return [weight for _, weight in named_binary_parameters(model)] if recipe.penalty.share else []

@@ -14,9 +14,14 @@ __all__ = ["ProgressBar"]
 
 @final
 class ProgressBar(Callback):
-    """Updates done, time left and the last epoch's figures on standard error; nothing where that is no terminal."""
+    """Updates done, time left and the last epoch's figures on standard error; nothing where that is no terminal.
 
-    def __init__(self) -> None:
+    Args:
+        stage: name of the stage, if the run has stages.
+    """
+
+    def __init__(self, stage: str = "") -> None:
+        self.stage = stage
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,7 +36,10 @@ class ProgressBar(Callback):
         assert isinstance(pl_module, Classification)
         recipe = pl_module.recipe
         self.task = self.progress.add_task(
-            f"{recipe.name} · {recipe.optim.name}", total=pl_module.steps, completed=trainer.global_step, figures=""
+            f"{recipe.name} · {self.stage or recipe.optim.name}",
+            total=pl_module.steps,
+            completed=trainer.global_step,
+            figures="",
         )
         if self.progress.console.is_terminal:
             self.progress.start()

@@ -1,11 +1,16 @@
 """Everything that decides a training run, as one frozen value."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from signbit.data.augment import Augmentation
+from signbit.losses import AttentionNorm
 
-__all__ = ["DataConfig", "ModelConfig", "OptimConfig", "PenaltyConfig", "Recipe", "Schedule"]
+__all__ = ["DataConfig", "LossConfig", "ModelConfig", "OptimConfig", "PenaltyConfig", "Recipe", "Schedule"]
+
+RESERVED = ("previous", "fresh", "last")
+"""Words that name no stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +66,8 @@ class Schedule:
         every: epochs between the jumps of a staircase, each by the factor `end`; null makes `stairs` jumps instead.
         stairs: jumps of a staircase without `every`: equally far apart, equally large, `end` together.
         warmup: epochs at the beginning in which the value rises from 0 in a straight line, before all else.
+        per_epoch: moves only once an epoch, at its start and there already to the epoch's last value, so that a linear
+            fall is lr·(1 − (e + 1)/E) in epoch e = 0..E − 1, exactly 0 in the last (ReActNet's and AdamBNN's code).
     """
 
     kind: Literal["constant", "linear", "polynomial", "cosine", "exponential", "staircase"] = "linear"
@@ -69,6 +76,7 @@ class Schedule:
     every: float | None = None
     stairs: int = 1
     warmup: float = 0.0
+    per_epoch: bool = False
 
     def __post_init__(self) -> None:
         least = "> 0" if self.kind in ("exponential", "staircase") else ">= 0"
@@ -82,6 +90,8 @@ class Schedule:
             raise ValueError(f"stairs must be >= 1, got {self.stairs}")
         if not self.warmup >= 0:
             raise ValueError(f"warmup must be >= 0 epochs, got {self.warmup}")
+        if self.per_epoch and self.warmup != int(self.warmup):
+            raise ValueError(f"warmup must be whole epochs with per_epoch, got {self.warmup}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +136,61 @@ class PenaltyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What training minimises: a weighted sum of terms (`signbit.losses`), all but the first against a teacher.
+
+    Attributes:
+        labels: weight of the term of the images' own labels; 0 learns from the teacher alone.
+        kind: that term: "cross-entropy", or "squared-hinge" (BinaryNet).
+        smoothing: share of every label that goes to all classes alike, within 0..1, and below 1; cross-entropy only.
+        distribution: weight of the cross-entropy with the teacher's probabilities (ReActNet, AdamBNN).
+        distillation: weight of T² times the divergence of the probabilities at temperature T (Hinton et al.).
+        temperature: T.
+        attention: weight of attention transfer (Real-to-Binary).
+        attention_norm: "l2" or "max", see `signbit.losses.attention_loss`.
+        blocks: weight of the squared differences of the maps (DGRL).
+        maps: modules of the network whose results `attention` and `blocks` compare; none takes the maps that the
+            network itself names (`feature_info`).
+        teacher_maps: modules of the teacher, in the same order; none takes the same names.
+    """
+
+    labels: float = 1.0
+    kind: Literal["cross-entropy", "squared-hinge"] = "cross-entropy"
+    smoothing: float = 0.0
+    distribution: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 4.0
+    attention: float = 0.0
+    attention_norm: AttentionNorm = "l2"
+    blocks: float = 0.0
+    maps: list[str] = field(default_factory=list)
+    teacher_maps: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for key in ("labels", "distribution", "distillation", "attention", "blocks"):
+            if not 0 <= getattr(self, key) < float("inf"):
+                raise ValueError(f"loss.{key} must be a finite weight >= 0, got {getattr(self, key)}")
+        if not self.labels and not self.needs_teacher:
+            raise ValueError("loss has no term; set one of its weights, such as labels: 1")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"loss.smoothing must be within 0..1, and below 1, got {self.smoothing}")
+        if self.smoothing and self.kind != "cross-entropy":
+            raise ValueError(f"loss.smoothing is of the cross-entropy; with {self.kind} set it to 0")
+        if not self.temperature > 0:
+            raise ValueError(f"loss.temperature must be > 0, got {self.temperature}")
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a term compares with a teacher."""
+        return bool(self.distribution or self.distillation or self.compares_maps)
+
+    @property
+    def compares_maps(self) -> bool:
+        """Whether a term compares feature maps."""
+        return bool(self.attention or self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A training run. The same recipe on the same machine with as many threads gives the same weights.
 
@@ -136,6 +201,13 @@ class Recipe:
         optim: optimizer of the binary weights.
         real: optimizer of all other parameters.
         penalty: soft budget of ones among the binary weights; none by default.
+        loss: what is minimised.
+        teacher: network that `loss` compares with: an earlier stage, or a run directory; null takes the one given in
+            Python, if any (`train`).
+        start: first weights: "previous" takes those of the stage before, in the first stage fresh ones; "fresh"; an
+            earlier stage; or a run directory. Every name and shape must agree.
+        stages: trainings one after another, by name: what each changes of the keys here, as the recipe nests them. A
+            part that is given another `name` is replaced as a whole. None: one training, of the recipe itself.
         epochs: passes over the training part.
         batch_size: images a step; a last batch that is not full is left out.
         seed: of weights, order and augmentation.
@@ -158,6 +230,10 @@ class Recipe:
     real: OptimConfig
     epochs: int
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    teacher: str | None = None
+    start: str = "previous"
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     batch_size: int = 100
     seed: int = 0
     mode: Literal["exact", "fast"] = "exact"
@@ -180,5 +256,11 @@ class Recipe:
             raise ValueError(f"ema must lie between 0 and 1 or be null, got {self.ema}")
         if self.early_stop is not None and self.data.validation is None:
             raise ValueError("early_stop needs validation images; set data.validation, such as fraction:0.1")
+        for name in self.stages:
+            if not re.fullmatch(r"[a-z][a-z0-9_-]*", str(name)) or name in RESERVED:
+                raise ValueError(
+                    f"stages: {name!r} must be a small letter, then letters, digits, - or _, and none of "
+                    f"{', '.join(RESERVED)}"
+                )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be within 0..2**63 - 1, got {self.seed}")

@@ -9,7 +9,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from signbit.models import create_model
 from signbit.packed import ImagePreparation
@@ -17,10 +17,10 @@ from signbit.runs.files import METRICS, RECIPE, read_metrics
 from signbit.training.files import write_whole
 from signbit.training.parse import load_recipe
 from signbit.training.recipe import Recipe
+from signbit.training.stages import CHECKPOINT, latest_stage, line_before, stages_of
 
 __all__ = ["CHECKPOINT", "METRICS", "RECIPE", "TENSORBOARD", "Run", "load_run", "read_metrics"]
 
-CHECKPOINT = "checkpoints/last.ckpt"
 TENSORBOARD = "tensorboard"
 
 
@@ -30,8 +30,8 @@ class Run:
 
     Attributes:
         path: directory of the run.
-        recipe: what was trained.
-        step: updates that the weights have had.
+        recipe: what was trained; of a run in stages, the recipe of the stage.
+        step: updates that the weights have had; of a run in stages, those of all its stages so far.
         model: the network in eval mode, with the last weights (where the recipe has `ema`, their running mean).
         image: how images become its input.
         labels: class names.
@@ -45,20 +45,32 @@ class Run:
     labels: tuple[str, ...]
 
 
-def load_run(run: str | Path) -> Run:
+def load_run(run: str | Path, *, stage: str | None = None) -> Run:
     """Reads the last checkpoint of a run; the data set is not needed.
 
+    Args:
+        run: directory of the run.
+        stage: one of its stages; None takes the last that has a checkpoint.
+
     Raises:
-        ValueError: not a run, no checkpoint yet, or a damaged one.
+        ValueError: not a run, no such stage, no checkpoint yet, or a damaged one.
     """
     path = Path(run)
-    recipe = recipe_of(path)
-    checkpoint = read_checkpoint(path)
+    stages = stages_of(path, recipe_of(path))
+    if stage is None:
+        chosen = latest_stage(stages) or stages[-1]
+    else:
+        found = {each.name: each for each in stages if each.name}
+        if stage not in found:
+            raise ValueError(f"{path} has no stage {stage!r}; it has {', '.join(found) or 'none'}")
+        chosen = found[stage]
+    recipe, checkpoint = chosen.recipe, read_checkpoint(chosen.checkpoint)
     image, labels = ImagePreparation(**checkpoint["image"]), tuple(checkpoint["labels"])
     model = build_model(recipe, len(labels), image.shape[0])
-    weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
-    load_weights(model, weights, recipe, path)
-    return Run(path=path, recipe=recipe, step=checkpoint["global_step"], model=model.eval(), image=image, labels=labels)
+    load_weights(model, weights_of(checkpoint), recipe, path)
+    before = line_before(chosen)
+    step = checkpoint["global_step"] + (0 if before is None else before["step"])
+    return Run(path=path, recipe=recipe, step=step, model=model.eval(), image=image, labels=labels)
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Any], recipe: Recipe, run: Path) -> None:
@@ -107,16 +119,21 @@ def expect_whole(checkpoint: Mapping[str, Any], run: Path) -> None:
         )
 
 
-def read_checkpoint(run: Path) -> dict[str, Any]:
-    """The last checkpoint of a run, loaded with weights_only.
+def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """State dict of the network in a checkpoint."""
+    return {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items() if k.startswith("model.")}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of a run, loaded with weights_only.
 
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    path = run / CHECKPOINT
     if not path.is_file():
         raise ValueError(
-            f"{run} has no {CHECKPOINT}; the run ended before its first one; `signbit resume` starts it again"
+            f"{path.parent.parent} has no {path.parent.name}/{path.name}; the run ended before its first one; "
+            "`signbit resume` starts it again"
         )
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
