@@ -1,6 +1,6 @@
 """Binary 3x3 layers, bits in to bits out, beside int8, bfloat16 and float32 convolutions of the same shape.
 
-python benchmarks/layers.py [--batch 1 32] [--rounds 5] [--isa avx512]
+python benchmarks/layers.py [--batch 1 32] [--rounds 5] [--isa avx512] [--sides 7 8]
 
 Every engine runs a chain of layers (C -> N -> C -> ...) on one thread. The time of a layer is the marginal one: a chain
 of six less a chain of two, divided by four. Engines take turns in every round, each with its fastest of nine runs (of
@@ -42,9 +42,9 @@ def channels(c: int, n: int, length: int) -> list[tuple[int, int]]:
 
 
 def ours(side: int, c: int, n: int, batch: int, isa: str) -> dict[str, tuple[Run, Run]]:
-    """The chosen layout and each of the two; their outputs are checked equal."""
+    """The chosen form and each of the three; their outputs are checked equal."""
     rng = np.random.default_rng(0)
-    chains = {"ours": "chosen", "popcount": "packed", "bit-planes": "planes"}
+    chains = {"ours": "chosen", "popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored"}
     runs: dict[str, list[Run]] = {name: [] for name in chains}
     x = rng.choice(np.array([-1, 1], np.int8), (batch, c, side, side))
     window = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
@@ -181,6 +181,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--isa", default=runtime.isas()[0], choices=runtime.isas()[:-1])
+    parser.add_argument("--sides", type=int, nargs="+", help="only maps of these sides")
     parser.add_argument("--own", action="store_true", help="leave the peers out")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -188,6 +189,8 @@ def main() -> None:
     print(f"{cpu()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds")
     for batch in options.batch:
         for side, c, n in SHAPES:
+            if options.sides is not None and side not in options.sides:
+                continue
             engines = ours(side, c, n, batch, options.isa)
             if not options.own:
                 engines |= peers(side, c, n, batch)

@@ -57,7 +57,8 @@ CpuFeatures detect() {
   const bool foundation =
       has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
   found.avx512 =
-      found.avx2 && zmm && foundation && has(seven.ecx, 8) && has(seven.ecx, 11) && has(seven.ecx, 14);
+  found.avx512 = found.avx2 && zmm && foundation && has(seven.ecx, 6) && has(seven.ecx, 8) &&
+                 has(seven.ecx, 11) && has(seven.ecx, 14);
   return found;
 }
 

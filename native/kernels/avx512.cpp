@@ -1,4 +1,4 @@
-// AVX-512 F, BW, DQ, VL with VPOPCNTDQ, VNNI and GFNI.
+// AVX-512 F, BW, DQ, VL with VBMI2, VPOPCNTDQ, VNNI and GFNI.
 #include <immintrin.h>
 
 #include "kernels/kernels.h"

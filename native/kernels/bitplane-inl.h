@@ -327,8 +327,11 @@ void shift_planes(const ShiftCall& call) {
         V::choose(valid, V::funnel(V::load_from(source), V::load_from(source + 1), call.offset % 64), fill));
 }
 
+#include "kernels/mirror-inl.h"
+
 template <class V>
 constexpr PlaneWidth plane_width(void (*spread)(const uint64_t*, size_t, uint64_t*), float plane,
-                                 float group_of_4, float group_of_5, float input) {
-  return {8 * V::kBytes, select_planes<V>, shift_planes<V>, spread, plane, {group_of_4, group_of_5}, input};
+                                 float group_of_4, float group_of_5, float input, float mirrored) {
+  return {8 * V::kBytes, select_planes<V>, shift_planes<V>, spread, plane, {group_of_4, group_of_5}, input,
+          select_mirrored<V>, mirrored};
 }

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/mirror.h"
+
 namespace sb {
 
 // Rows of planes that the count of a filter takes: four filters fill a block of 64.
@@ -62,6 +64,8 @@ struct PlaneWidth {
   float plane_cost;     // per listed plane
   float group_cost[2];  // per group of 4 or 5 filters
   float input_cost;     // per plane made
+  RunMirrored (*mirrored)(size_t bits);
+  float mirror_cost;  // per input, of four positions and a register of filters
 };
 
 struct PlaneTable {
@@ -72,6 +76,7 @@ struct PlaneTable {
   float popcount_cost[2];  // of the channel-packed layout, per row and filter: for itself, and per word
   size_t five_from;        // from this depth on five filters share a pass
   float count_cost;        // per number that is not compared but turned into a row
+  MirrorTable mirror;
 };
 
 }  // namespace sb

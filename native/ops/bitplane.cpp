@@ -1,6 +1,7 @@
 #include "ops/bitplane.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -14,6 +15,12 @@ constexpr std::size_t kUsualBatch = 32;
 // chain.
 constexpr std::size_t kCounted = 80, kCountedBlock = kWordBits;
 constexpr std::size_t kCountWords = kCountColumns * kCountRows / kWordBits;
+constexpr std::size_t kMostDivided = 8;  // tiles for each thread
+constexpr std::size_t kMostParts = kMostShares;
+constexpr double kLeastSaved = 0.9;       // a division must leave less than this of the whole
+constexpr double kHandOver = 1000;        // nanoseconds until another thread begins
+constexpr std::size_t kMirrorRows = 64;   // of maps of one position
+constexpr std::size_t kMostMirrored = 8;  // samples
 // Larger maps would make tables too large, farther taps too much to transpose for a tile.
 constexpr std::size_t kMostPositions = std::size_t{1} << 20;
 constexpr std::ptrdiff_t kMostShift = 4096;
@@ -42,28 +49,42 @@ void copy_lanes(const Word* row, std::size_t positions, std::size_t first, std::
   }
 }
 
+// When the last of `threads` is done that take part after part.
+double last_end(const Share* parts, std::size_t count, std::size_t threads) {
+  double ends[kMostParts] = {};
+  for (std::size_t i = 0; i < count; ++i) *std::min_element(ends, ends + threads) += parts[i].cost;
+  return *std::max_element(ends, ends + threads);
+}
+
 }  // namespace
 
 struct BitplaneConvolution::Tile {
   const PlaneWidth& width;
   const Call& call;
   std::size_t done, rows;  // of the call
+  std::size_t filter_begin, filter_end, group;
   std::size_t lane_words;
   std::size_t source_words;
   Word *planes, *sources, *out, *masks, *valid;
 
   std::size_t first() const { return call.first + done; }
+  std::size_t first_group() const { return filter_begin / group; }
+  std::size_t end_group() const { return divide_up(filter_end, group); }
 };
 
 std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
                                                                const BinaryProduct& product, const Cuts& cuts,
-                                                               bool always) {
+                                                               Layout layout) {
   const ConvolutionShape& shape = product.shape;
   if (shape.window.out_height * shape.window.out_width > kMostPositions) return nullptr;
   std::optional<OutputClasses> classes = output_classes(shape, product.filters.signs, cuts);
   if (!classes.has_value()) return nullptr;
-  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, classes->outputs, false, always);
+  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, classes->outputs, false, layout);
   if (op == nullptr) return nullptr;
+  if (layout != Layout::kPlanes)
+    op->mirrored_ = MirroredConvolution::make(kernels.planes, shape, product.filters.signs, *classes);
+  if (!op->mirror_pays()) op->mirrored_ = nullptr;
+  if (op->mirrored_ == nullptr && op->filters_.lists.empty()) return nullptr;
   op->classes_ = classes->outputs.classes;
   op->members_ = std::move(classes->members);
   return op;
@@ -78,8 +99,9 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   PlaneOutputs all;  // a counter that starts at its own origin
   all.least.assign(shape.filters, 0);
   all.inverted.assign(shape.filters, 0);
-  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, all, true, always);
-  if (op == nullptr || op->filters_.bits + op->filters_.group - 1 > kCountRows) return nullptr;
+  const Layout layout = always ? Layout::kPlanes : Layout::kChosen;
+  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, all, true, layout);
+  if (op == nullptr || op->filters_.lists.empty() || op->filters_.bits + op->filters_.group - 1 > kCountRows) return nullptr;
   op->bases_ = std::move(*bases);
   return op;
 }
@@ -87,7 +109,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
 std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
                                                                const BinaryProduct& product,
                                                                const PlaneOutputs& outputs, bool counts,
-                                                               bool always) {
+                                                               Layout layout) {
   const ConvolutionShape& shape = product.shape;
   if (shape.groups > 1 || shape.in.planes > 1) return nullptr;
   const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
@@ -96,8 +118,11 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!filters.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op(
       new BitplaneConvolution(kernels, shape, std::move(*filters), counts));
-  if (always) op->packed_cost_ = HUGE_VAL;
-  if (!op->pays()) return nullptr;
+  if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
+  if (layout == Layout::kMirrored || !op->pays()) {
+    std::fill_n(op->costs_, kernels.planes.count, HUGE_VAL);
+    op->filters_.lists = {};
+  }
   if (op->shifts_) op->find_valid_taps();
   return op;
 }
@@ -118,17 +143,11 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
   const auto listed = static_cast<double>(filters_.lists.size() - 2 * buckets * filters_.groups);
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
-    costs_[i] = listed * width.plane_cost + static_cast<double>(depth_) * width.input_cost +
+    input_costs_[i] = static_cast<double>(depth_) * width.input_cost;
+    costs_[i] = listed * width.plane_cost + input_costs_[i] +
                 static_cast<double>(filters_.groups) * width.group_cost[filters_.group - 4];
     if (counts_)
       costs_[i] += static_cast<double>(shape.filters * width.lanes) * static_cast<double>(table_.count_cost);
-  }
-  if (counts_) {
-    const std::uint16_t* lists = filters_.lists.data();
-    for (std::size_t g = 0; g < filters_.groups; ++g) {
-      list_begins_.push_back(static_cast<std::size_t>(lists - filters_.lists.data()));
-      for (std::size_t b = 0; b < buckets; ++b) lists += 2 + lists[0] + lists[1];
-    }
   }
   packed_cost_ = static_cast<double>(shape.filters) *
                  (table_.popcount_cost[0] + static_cast<double>(words_for(depth_)) * table_.popcount_cost[1]);
@@ -139,6 +158,135 @@ void BitplaneConvolution::keep_packed(std::unique_ptr<Operator> product, std::un
   product_ = std::move(product);
   rest_ = std::move(rest);
   chain_ = chain;
+}
+
+const char* BitplaneConvolution::kernel() const {
+  if (mirrored_ == nullptr) return "bit-planes";
+  return filters_.lists.empty() ? "mirrored bit-planes" : "bit-planes, mirrored for few positions";
+}
+
+double BitplaneConvolution::filter_share(std::size_t begin, std::size_t end) const {
+  return static_cast<double>(words_for(end) - begin / kWordBits) /
+         static_cast<double>(words_for(shape_.filters));
+}
+
+double BitplaneConvolution::tile_cost(std::size_t width, double share) const {
+  return share * (costs_[width] - input_costs_[width]) + input_costs_[width];
+}
+
+BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, std::size_t left,
+                                                           double share) const {
+  const bool whole = share >= 1;
+  Piece best = {nullptr, false, std::min(left, kPackedRows), whole ? packed_cost_ : HUGE_VAL};
+  for (std::size_t i = 0; i < table_.count; ++i) {
+    const std::size_t covered = std::min(left, table_.widths[i].lanes);
+    const double cost = tile_cost(i, share) / static_cast<double>(covered);
+    if (cost < best.cost) best = {&table_.widths[i], false, covered, cost};
+  }
+  if (mirrored_ != nullptr && whole) {
+    const std::size_t map = positions_ == 1 ? kMirrorRows : positions_ - first % positions_;
+    const std::size_t rows = std::min(left, map);
+    const double cost = mirrored_->cost(first, rows) / static_cast<double>(rows);
+    if (cost < best.cost) best = {nullptr, true, rows, cost};
+  }
+  return best;
+}
+
+double BitplaneConvolution::cost(std::size_t first, std::size_t rows, double share) const {
+  double sum = 0;
+  for (std::size_t done = 0; done < rows;) {
+    const Piece piece = next_piece(first + done, rows - done, share);
+    sum += piece.cost * static_cast<double>(piece.rows);
+    done += piece.rows;
+  }
+  return sum;
+}
+
+// Of all ways to cut rows and filters, the one that is done first. More tiles than that balance by
+// themselves.
+std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, bool by_filters,
+                                        Share* shares) const {
+  threads = std::min(threads, kMostParts);
+  if (threads < 2 || rows > kMostDivided * threads * table_.widths[0].lanes) return 0;
+  double least = kLeastSaved * cost(0, rows, 1) - kHandOver;
+  std::size_t count = 0;
+  for (std::size_t across = 1; across <= threads; ++across) {
+    if (across > 1 && (!by_filters || counts_ || filters_.lists.empty())) break;
+    for (bool by_pieces : {false, true}) {
+      Share parts[kMostParts];
+      const std::size_t found = cut(rows, by_pieces ? 0 : threads / across, across, parts);
+      if (found == 0) continue;
+      const double end = last_end(parts, found, threads);
+      if (end < least) least = end, count = found, std::copy_n(parts, found, shares);
+    }
+  }
+  return count;
+}
+
+// Rows in `down` equal parts or, if that is 0, in the pieces that one thread would take, and each in `across`
+// parts: of the filters, or where a piece has no planes, of its rows. 0 if these are too many.
+std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::size_t across,
+                                     Share* parts) const {
+  const std::size_t width = divide_up(words_for(shape_.filters), across) * kWordBits;
+  std::size_t count = 0;
+  const auto add = [&](std::size_t first, std::size_t covered, std::size_t begin, std::size_t end) {
+    if (count < kMostParts)
+      parts[count] = {first, covered, begin, end, cost(first, covered, filter_share(begin, end))};
+    ++count;
+  };
+  for (std::size_t first = 0; first < rows;) {
+    const Piece piece = next_piece(first, rows - first);
+    const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
+    if (down > 0 || piece.width != nullptr)
+      for (std::size_t begin = 0; begin < shape_.filters; begin += width)
+        add(first, covered, begin, std::min(shape_.filters, begin + width));
+    else
+      for (std::size_t done = 0, step = divide_up(covered, across); done < covered; done += step)
+        add(first + done, std::min(step, covered - done), 0, shape_.filters);
+    first += covered;
+  }
+  return count <= kMostParts ? count : 0;
+}
+
+const char* BitplaneConvolution::name(const Piece& piece) const {
+  static constexpr const char* kWidths[] = {"bit-planes 64", "bit-planes 128", "bit-planes 256",
+                                            "bit-planes 512"};
+  if (piece.mirrored) return "mirrored";
+  if (piece.width == nullptr) return "popcount";
+  return kWidths[std::bit_width(piece.width->lanes) - std::bit_width(kWordBits)];
+}
+
+std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
+  std::vector<Choice> list;
+  const auto add = [&list](const char* kernel, std::size_t count, double cost, bool taken) {
+    for (Choice& choice : list)
+      if (choice.taken && taken && choice.kernel == kernel) {
+        choice.rows += count, choice.cost += cost;
+        return;
+      }
+    list.push_back({kernel, count, cost, taken});
+  };
+  for (std::size_t done = 0; done < rows;) {
+    const Piece piece = next_piece(done, rows - done);
+    add(name(piece), piece.rows, piece.cost * static_cast<double>(piece.rows), true);
+    done += piece.rows;
+  }
+  const auto all = static_cast<double>(rows);
+  if (!std::isinf(packed_cost_)) add("popcount", rows, packed_cost_ * all, false);
+  for (std::size_t i = 0; i < table_.count; ++i)
+    if (!std::isinf(costs_[i])) {
+      const std::size_t tiles = divide_up(rows, table_.widths[i].lanes);
+      add(name({&table_.widths[i], false, 0, 0}), rows, costs_[i] * static_cast<double>(tiles), false);
+    }
+  if (mirrored_ != nullptr) add("mirrored", rows, mirrored_->cost(0, rows), false);
+  return list;
+}
+
+// Mirrored wins for a few samples.
+bool BitplaneConvolution::mirror_pays() const {
+  for (std::size_t samples = 1; mirrored_ != nullptr && samples <= kMostMirrored; samples *= 2)
+    if (next_piece(0, samples * positions_).mirrored) return true;
+  return false;
 }
 
 // Planes win in some register that a batch of kUsualBatch fills.
@@ -160,21 +308,16 @@ void BitplaneConvolution::find_valid_taps() {
 }
 
 void BitplaneConvolution::run(const Call& call) const noexcept {
+  const double share = filter_share(call.filter_begin, std::min(call.filter_end, shape_.filters));
   for (std::size_t done = 0; done < call.rows;) {
-    const std::size_t left = call.rows - done;
-    const PlaneWidth* best = nullptr;
-    std::size_t rows = std::min(left, kPackedRows);
-    double least = packed_cost_;
-    for (std::size_t i = 0; i < table_.count; ++i) {
-      const std::size_t covered = std::min(left, table_.widths[i].lanes);
-      const double cost = costs_[i] / static_cast<double>(covered);
-      if (cost < least) least = cost, best = &table_.widths[i], rows = covered;
-    }
-    if (best == nullptr)
-      run_packed(call, done, rows);
+    const Piece piece = next_piece(call.first + done, call.rows - done, share);
+    if (piece.mirrored)
+      mirrored_->run(call, done, piece.rows);
+    else if (piece.width != nullptr)
+      run_tile(*piece.width, call, done, piece.rows);
     else
-      run_tile(*best, call, done, rows);
-    done += rows;
+      run_packed(call, done, piece.rows);
+    done += piece.rows;
   }
 }
 
@@ -182,7 +325,7 @@ std::size_t BitplaneConvolution::scratch(std::size_t) const {
   const std::size_t sums = round_up(kPackedRows * shape_.filters * sizeof(std::int32_t) + kSlack, kAlignment);
   const std::size_t packed =
       sums + round_up(product_->scratch(kPackedRows), kAlignment) + rest_->scratch(kPackedRows);
-  return std::max(packed, tile_scratch());
+  return std::max({packed, tile_scratch(), mirrored_ == nullptr ? 0 : mirrored_->scratch()});
 }
 
 void BitplaneConvolution::run_packed(const Call& call, std::size_t done, std::size_t rows) const {
@@ -221,7 +364,20 @@ std::size_t BitplaneConvolution::tile_scratch() const {
 
 void BitplaneConvolution::run_tile(const PlaneWidth& width, const Call& call, std::size_t done,
                                    std::size_t rows) const {
-  Tile tile{width, call, done, rows, width.lanes / kWordBits, 0, nullptr, nullptr, nullptr, nullptr, nullptr};
+  Tile tile{width,
+            call,
+            done,
+            rows,
+            call.filter_begin,
+            std::min(call.filter_end, shape_.filters),
+            filters_.group,
+            width.lanes / kWordBits,
+            0,
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr,
+            nullptr};
   const std::size_t lane_words = tile.lane_words;
   tile.source_words = static_cast<std::size_t>(farthest_ - nearest_) / kWordBits + lane_words + 1;
   tile.planes = reinterpret_cast<Word*>(call.scratch);
@@ -233,15 +389,18 @@ void BitplaneConvolution::run_tile(const PlaneWidth& width, const Call& call, st
   std::fill_n(tile.planes + depth_ * lane_words, lane_words, Word{0});
 
   const Word* differing[kMostClasses];
+  const std::size_t begin = tile.first_group(), end = tile.end_group(), group = filters_.group;
+  const std::size_t skipped = begin * (filters_.bits + group - 1) * group;
   PlaneCall planes;
   planes.planes = tile.planes;
-  planes.lists = filters_.lists.data();
-  planes.groups = filters_.groups;
-  planes.starts = filters_.starts.data();
-  planes.inverted = filters_.inverted.data();
+  planes.lists = filters_.lists.data() + filters_.offsets[begin];
+  planes.groups = end - begin;
+  planes.starts = filters_.starts.data() + skipped;
+  planes.inverted = filters_.inverted.data() + begin * group;
   planes.out = tile.out;
   planes.counts = counts_;
   planes.classes = classes_ == 1 ? 0 : mask_classes(tile, differing);
+  for (std::size_t c = 0; c < planes.classes; ++c) differing[c] += skipped;
   planes.masks = tile.masks;
   planes.differing = differing;
   if (counts_) return run_counts(tile, planes);
@@ -263,7 +422,7 @@ void BitplaneConvolution::run_counts(const Tile& tile, PlaneCall planes) const {
     for (const std::size_t needed = divide_up(end, group); done < needed; done += planes.groups) {
       const std::size_t slot = done % (kCounted / group);
       planes.groups = std::min(needed - done, kCounted / group - slot);
-      planes.lists = filters_.lists.data() + list_begins_[done];
+      planes.lists = filters_.lists.data() + filters_.offsets[done];
       planes.starts = filters_.starts.data() + done * width * group;
       planes.out = tile.out + slot * group * filter_words;
       run(planes);
@@ -372,12 +531,16 @@ std::size_t BitplaneConvolution::mask_classes(const Tile& tile, const Word** dif
 }
 
 void BitplaneConvolution::store(const Tile& tile) const {
+  // `tile.out` begins with the first filter of the first group.
   const std::size_t filters = shape_.filters, words = words_for(filters);
-  std::fill_n(tile.out + filters * tile.lane_words, (words * kWordBits - filters) * tile.lane_words, Word{0});
+  const std::size_t skipped = tile.first_group() * filters_.group;
+  if (tile.filter_end == filters)
+    std::fill_n(tile.out + (filters - skipped) * tile.lane_words,
+                (words * kWordBits - filters) * tile.lane_words, Word{0});
   auto* rows = tile.call.out<Word>() + tile.done * words;
   for (std::size_t b = 0; b * kWordBits < tile.rows; ++b)
-    for (std::size_t w = 0; w < words; ++w) {
-      const Word* planes = tile.out + w * kWordBits * tile.lane_words + b;
+    for (std::size_t w = tile.filter_begin / kWordBits; w < words_for(tile.filter_end); ++w) {
+      const Word* planes = tile.out + (w * kWordBits - skipped) * tile.lane_words + b;
       Word* out = rows + b * kWordBits * words + w;
       const std::size_t count = std::min(kWordBits, tile.rows - b * kWordBits);
       if (count == kWordBits) {

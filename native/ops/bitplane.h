@@ -9,18 +9,19 @@
 #include "ops/bitplane_outputs.h"
 #include "ops/chain.h"
 #include "ops/convolution.h"
+#include "ops/mirror.h"
 #include "ops/operator.h"
 
 namespace sb {
 
-// Few positions, and the rest that fills no register, stay in the channel-packed layout. Whichever costs less
-// is taken, tile by tile.
+// Of few positions the mirrored form, or the channel-packed layout, costs less; so do the rest that fills no
+// register. Whichever costs least is taken, tile by tile.
 class BitplaneConvolution final : public Operator {
  public:
-  // Null where the kernels cannot hold the layer, or planes never pay; `always` takes planes at any cost.
-  // Before it runs it is given the same computation in the channel-packed layout.
+  // Null where the kernels cannot hold the layer, or neither form of planes ever pays; a layout that is asked
+  // for is taken at any cost. Before it runs it is given the same computation in the channel-packed layout.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
-                                                   const Cuts& cuts, bool always);
+                                                   const Cuts& cuts, Layout layout);
   // The same with sums, of which `chain` is given the counts of a few rows and channels at a time.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
                                                    bool always);
@@ -32,16 +33,33 @@ class BitplaneConvolution final : public Operator {
   bool begins_step() const override { return true; }
   std::size_t tile_rows() const override { return table_.widths[0].lanes; }
   std::size_t scratch(std::size_t rows) const override;
-  const char* kernel() const override { return "bit-planes"; }
+  std::size_t divide(std::size_t rows, std::size_t threads, bool by_filters, Share* shares) const override;
+  std::vector<Choice> choices(std::size_t rows) const override;
+  const char* kernel() const override;
 
  private:
   struct Tile;
+  // Rows that are computed in one way: planes of `width`, mirrored, or else channel-packed.
+  struct Piece {
+    const PlaneWidth* width;
+    bool mirrored;
+    std::size_t rows;
+    double cost;  // of a row
+  };
 
   BitplaneConvolution(const KernelTable& kernels, const ConvolutionShape& shape, PlaneFilters filters,
                       bool counts);
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
-                                                   const PlaneOutputs& outputs, bool counts, bool always);
+                                                   const PlaneOutputs& outputs, bool counts, Layout layout);
   void find_valid_taps();
+  // `share` of all filters; with less than all there are planes only.
+  Piece next_piece(std::size_t first, std::size_t left, double share = 1) const;
+  double cost(std::size_t first, std::size_t rows, double share) const;
+  double tile_cost(std::size_t width, double share) const;
+  double filter_share(std::size_t begin, std::size_t end) const;
+  std::size_t cut(std::size_t rows, std::size_t down, std::size_t across, Share* parts) const;
+  const char* name(const Piece& piece) const;
+  bool mirror_pays() const;
   bool pays() const;
   std::size_t out_planes() const;
   std::size_t tile_scratch() const;
@@ -62,12 +80,13 @@ class BitplaneConvolution final : public Operator {
   std::vector<Word> valid_;                    // (tap, position): the tap falls on the map
   std::size_t classes_ = 1;
   std::vector<Word> members_;  // (class, position)
-  double costs_[3] = {};       // of a tile of each width
-  double packed_cost_ = 0;     // of a position in the channel-packed layout
+  double costs_[3] = {};       // of a tile of each width, and what of it is spent on the inputs
+  double input_costs_[3] = {};
+  double packed_cost_ = 0;  // of a position in the channel-packed layout
+  std::unique_ptr<MirroredConvolution> mirrored_;
   std::unique_ptr<Operator> product_, rest_;
   const Chain* chain_ = nullptr;
   bool counts_;
-  std::vector<std::size_t> list_begins_;  // per group, for counts
   SumBases bases_;
 };
 

@@ -65,6 +65,7 @@ std::optional<PlaneFilters> plane_filters(const std::vector<std::uint8_t>& signs
   std::vector<std::array<std::int64_t, kMostGroup>> negative(result.groups);
   for (std::size_t g = 0; g < result.groups; ++g) {
     const std::vector<Bucket> buckets = buckets_of(signs, filters, depth, group, g * group);
+    result.offsets.push_back(result.lists.size());
     for (std::size_t q = 0; q < buckets.size(); ++q) {
       const Bucket& bucket = buckets[q];
       longest = std::max({longest, bucket.subtracted.size() + 1, bucket.added.size()});

@@ -22,6 +22,7 @@ struct PlaneFilters {
   std::size_t groups = 0;  // of all filters; the last is filled up
   std::size_t bits = 0;    // of a bucket's counter
   std::vector<std::uint16_t> lists;
+  std::vector<std::size_t> offsets;  // per group, where its lists begin
   std::vector<std::uint64_t>
       starts;  // (class, group, bit, filter); those of later classes as differences to the first
   std::vector<std::uint64_t> inverted;

@@ -32,6 +32,23 @@ struct Call {
   }
 };
 
+// A part of an operator's output that one thread computes, and its cost, estimated in nanoseconds.
+struct Share {
+  std::size_t first, rows;
+  std::size_t filter_begin, filter_end;
+  double cost;
+};
+
+inline constexpr std::size_t kMostShares = 64;
+
+// One way to compute `rows` output rows and its cost, estimated in nanoseconds; `taken` in the cheapest mix.
+struct Choice {
+  std::string kernel;
+  std::size_t rows;
+  double cost;
+  bool taken;
+};
+
 class Operator {
  public:
   virtual ~Operator() = default;
@@ -56,6 +73,18 @@ class Operator {
   }
   // Filters may be computed apart, in multiples of this many; 0: they may not.
   virtual std::size_t filter_granule() const { return 0; }
+  // Divides `rows` output rows into parts that threads take one after another and finish at about the same
+  // time; how many of at most kMostShares were written to `shares`. 0: it has no plan of its own. Parts hold
+  // all filters unless `by_filters`.
+  virtual std::size_t divide(std::size_t rows, std::size_t threads, bool by_filters, Share* shares) const {
+    (void)rows, (void)threads, (void)by_filters, (void)shares;
+    return 0;
+  }
+  // What this operator can choose from, and chooses.
+  virtual std::vector<Choice> choices(std::size_t rows) const {
+    (void)rows;
+    return {};
+  }
   // What the plan calls this way of computing.
   virtual const char* kernel() const { return "plain"; }
 };
@@ -75,7 +104,7 @@ struct PixelLine {
 
 // The layout of bits that products are computed in: the cheaper one, or always one of them where there is a
 // choice.
-enum class Layout { kChosen, kPacked, kPlanes };
+enum class Layout { kChosen, kPacked, kPlanes, kMirrored };
 
 // What operators need of the plan that is being built.
 class Emitter {

@@ -121,8 +121,8 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
       table || plan.layout() == Layout::kPacked ? nullptr : plan.sole_product(inputs[0]);
   std::unique_ptr<BitplaneConvolution> planes;
   if (product != nullptr)
-    planes = BitplaneConvolution::make(plan.kernels(), *product, plain_cuts(cuts, invert, border),
-                                       plan.layout() == Layout::kPlanes);
+    planes =
+        BitplaneConvolution::make(plan.kernels(), *product, plain_cuts(cuts, invert, border), plan.layout());
   auto op =
       std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
   if (planes != nullptr) {

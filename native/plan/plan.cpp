@@ -105,6 +105,7 @@ void Plan::run_step(const Step& step, const Memory& memory, std::size_t samples)
   const auto threads = static_cast<std::size_t>(pool_.threads());
   const std::size_t total = samples * values_[stages_[step.stages.back()].output].edge.positions();
   if (step.splits && threads > 1 && total < 2 * threads) return run_split(step, memory, samples);
+  if (threads > 1 && run_divided(step, total, memory, samples)) return;
   const std::size_t even = divide_up(total, threads);
   const std::size_t share =
       round_up(even, even < step.tile_rows ? step.granule : std::lcm(step.granule, step.tile_rows));
@@ -113,6 +114,33 @@ void Plan::run_step(const Step& step, const Memory& memory, std::size_t samples)
     const std::size_t first = index * block;
     run_block(step, 0, first, std::min(block, total - first), thread, memory, samples);
   });
+}
+
+// Few tiles: as the operator that holds most of the time divides them.
+bool Plan::run_divided(const Step& step, std::size_t total, const Memory& memory, std::size_t samples) const {
+  const auto threads = static_cast<std::size_t>(pool_.threads());
+  if (step.granule > 1) return false;
+  Share shares[kMostShares];
+  const Operator& head = *stages_[step.stages.front()].op;
+  const std::size_t count = head.divide(total, threads, step.stages.size() == 1, shares);
+  pool_.run(count, [&](std::size_t index, int thread) {
+    const Share& share = shares[index];
+    for (std::size_t done = 0; done < share.rows; done += step.block_rows)
+      run_block(step, 0, share.first + done, std::min(step.block_rows, share.rows - done), thread, memory,
+                samples, share.filter_begin, share.filter_end);
+  });
+  return count > 0;
+}
+
+std::vector<std::pair<std::size_t, std::vector<Choice>>> Plan::choices(std::size_t samples) const {
+  std::vector<std::pair<std::size_t, std::vector<Choice>>> list;
+  for (const Step& step : steps_)
+    for (std::size_t s : step.stages) {
+      const Stage& stage = stages_[s];
+      std::vector<Choice> found = stage.op->choices(samples * values_[stage.output].edge.positions());
+      if (!found.empty()) list.emplace_back(stage.node, std::move(found));
+    }
+  return list;
 }
 
 void Plan::run_split(const Step& step, const Memory& memory, std::size_t samples) const {
@@ -139,7 +167,8 @@ void Plan::run_split(const Step& step, const Memory& memory, std::size_t samples
 }
 
 void Plan::run_block(const Step& step, std::size_t from_stage, std::size_t first, std::size_t rows,
-                     int thread, const Memory& memory, std::size_t samples) const {
+                     int thread, const Memory& memory, std::size_t samples, std::size_t filter_begin,
+                     std::size_t filter_end) const {
   std::byte* scratch = const_cast<std::byte*>(memory.scratch.data()) + thread * scratch_per_thread_;
   Value passed = kNoValue;
   const std::byte* passed_rows = nullptr;
@@ -167,6 +196,7 @@ void Plan::run_block(const Step& step, std::size_t from_stage, std::size_t first
     Call call{first, rows, inputs, out, own};
     if (stage.second != kNoValue)
       call.second = address(memory, stage.second, samples) + first * values_[stage.second].row_size();
+    call.filter_begin = filter_begin, call.filter_end = filter_end;
     stage.op->run(call);
     passed = stage.output;
     passed_rows = out;

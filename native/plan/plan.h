@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/memory.h"
@@ -83,6 +84,8 @@ class Plan {
   // The node that a step's time is booked on.
   std::size_t step_node(std::size_t step) const { return stages_[steps_[step].stages.front()].node; }
   const KernelTable& kernels() const { return kernels_; }
+  // What the node of each step can choose from for `samples` samples, and chooses.
+  std::vector<std::pair<std::size_t, std::vector<Choice>>> choices(std::size_t samples) const;
 
  private:
   friend class PlanBuilder;
@@ -96,8 +99,10 @@ class Plan {
   std::byte* address(const Memory& memory, Value value, std::size_t samples) const;
   void run_step(const Step& step, const Memory& memory, std::size_t samples) const;
   void run_split(const Step& step, const Memory& memory, std::size_t samples) const;
+  bool run_divided(const Step& step, std::size_t total, const Memory& memory, std::size_t samples) const;
   void run_block(const Step& step, std::size_t from_stage, std::size_t first, std::size_t rows, int thread,
-                 const Memory& memory, std::size_t samples) const;
+                 const Memory& memory, std::size_t samples, std::size_t filter_begin = 0,
+                 std::size_t filter_end = static_cast<std::size_t>(-1)) const;
   std::size_t step_scratch(const Step& step, std::size_t rows) const;
 
   const KernelTable& kernels_;

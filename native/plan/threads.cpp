@@ -1,5 +1,7 @@
 #include "plan/threads.h"
 
+#include <chrono>
+
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
@@ -10,9 +12,10 @@
 namespace sb {
 namespace {
 
-// Long enough to bridge the gap between two steps of a plan, short enough not to burn a core between two
-// runs.
-constexpr int kSpins = 2000;
+// Long enough to bridge the gap between two steps of a plan, or a step that does not divide; short enough not
+// to burn a core between two runs. A pause takes from 5 to 50 ns, so that the clock decides.
+constexpr std::chrono::microseconds kSpinning{100};
+constexpr int kPausesPerLook = 32;
 
 void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -21,10 +24,13 @@ void pause() {
 }
 
 void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    pause();
-  }
+  const auto end = std::chrono::steady_clock::now() + kSpinning;
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
   value.wait(old, std::memory_order_acquire);
 }
 

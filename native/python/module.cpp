@@ -135,7 +135,8 @@ sb::Layout layout_from(const std::string& name) {
   if (name == "chosen") return sb::Layout::kChosen;
   if (name == "packed") return sb::Layout::kPacked;
   if (name == "planes") return sb::Layout::kPlanes;
-  refuse("unknown layout '" + name + "'; use chosen, packed or planes");
+  if (name == "mirrored") return sb::Layout::kMirrored;
+  refuse("unknown layout '" + name + "'; use chosen, packed, planes or mirrored");
 }
 
 class PythonPlan {
@@ -180,6 +181,18 @@ class PythonPlan {
     nb::list list;
     for (const sb::NodePlan& node : plan_->nodes())
       list.append(nb::make_tuple(node.name, node.op, node.kernel, node.why));
+    return list;
+  }
+
+  // Per node with a choice: its name, and (kernel, rows, microseconds estimated, taken) of each.
+  nb::list choices(std::size_t samples) const {
+    nb::list list;
+    for (const auto& [node, choices] : plan_->choices(samples)) {
+      nb::list ways;
+      for (const sb::Choice& way : choices)
+        ways.append(nb::make_tuple(way.kernel, way.rows, way.cost / 1e3, way.taken));
+      list.append(nb::make_tuple(plan_->nodes()[node].name, ways));
+    }
     return list;
   }
 
@@ -234,10 +247,34 @@ std::vector<std::string> isas() {
   return names;
 }
 
+// The constants that choices rest on, by the names of the fields of kernels/bitplane.h.
+nb::dict costs(const std::string& isa) {
+  const sb::KernelTable* kernels = sb::find_kernels(isa);
+  if (kernels == nullptr) refuse("instruction set '" + isa + "' is not usable here");
+  const sb::PlaneTable& table = kernels->planes;
+  nb::list widths;
+  for (std::size_t i = 0; i < table.count; ++i) {
+    const sb::PlaneWidth& width = table.widths[i];
+    nb::dict one;
+    one["lanes"] = width.lanes;
+    one["plane_cost"] = width.plane_cost;
+    one["group_cost"] = nb::make_tuple(width.group_cost[0], width.group_cost[1]);
+    one["input_cost"] = width.input_cost;
+    one["mirror_cost"] = width.mirror_cost;
+    widths.append(one);
+  }
+  nb::dict all;
+  all["widths"] = widths;
+  all["popcount_cost"] = nb::make_tuple(table.popcount_cost[0], table.popcount_cost[1]);
+  all["sort_cost"] = table.mirror.sort_cost;
+  return all;
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
   m.def("isas", &isas, "Names of the kernel tables that this machine can run, best first.");
+  m.def("costs", &costs, nb::arg("isa"));
   nb::class_<PythonPlan>(m, "Plan")
       .def(nb::init<const nb::sequence&, const nb::sequence&, const std::string&, const std::string&, int,
                     const std::string&>(),
@@ -246,5 +283,6 @@ NB_MODULE(_native, m) {
       .def("run", &PythonPlan::run, nb::arg("inputs"), nb::arg("output"))
       .def("profile", &PythonPlan::profile, nb::arg("inputs"), nb::arg("output"), nb::arg("repeats"))
       .def("nodes", &PythonPlan::nodes)
+      .def("choices", &PythonPlan::choices, nb::arg("samples"))
       .def("edges", &PythonPlan::edges);
 }

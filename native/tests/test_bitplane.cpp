@@ -1,12 +1,14 @@
 // The bit-plane kernels of every usable table and width against counting, and the transposition between the
 // layouts.
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/bits.h"
 #include "base/memory.h"
 #include "check.h"
+#include "ops/bitplane.h"
 #include "ops/bitplane_filters.h"
 #include "plan/isa.h"
 
@@ -173,6 +175,64 @@ void test_what_does_not_fit_is_refused() {
   CHECK(!plane_filters(layer.signs, 1, layer.depth, 4, layer.outputs).has_value());
 }
 
+struct Shape {
+  std::size_t side, channels, filters;
+};
+
+std::unique_ptr<BitplaneConvolution> layer_of(const KernelTable& kernels, const Shape& size) {
+  Random random(size.side);
+  BinaryProduct product;
+  product.shape.in = as_bits(with_shape({}, size.channels, size.side, size.side));
+  product.shape.storage = Storage::kBits;
+  product.shape.filters = size.filters;
+  product.shape.pad_value = 1;
+  Window& window = product.shape.window;
+  window.kernel_y = window.kernel_x = 3;
+  window.top = window.left = window.bottom = window.right = 1;
+  window.out_height = window.out_width = size.side;
+  product.filters.signs.resize(size.filters * product.shape.depth());
+  for (auto& sign : product.filters.signs) sign = random.between(0, 1) == 1;
+  Cuts cuts;
+  cuts.cuts.assign(size.filters, 0);
+  cuts.inverted.assign(size.filters, 0);
+  return BitplaneConvolution::make(kernels, product, cuts, Layout::kChosen);
+}
+
+// Every row and filter once, and for two threads equal work within 5 %.
+void test_division(const KernelTable& kernels) {
+  for (const Shape& size : {Shape{56, 64, 64}, Shape{28, 128, 128}, Shape{14, 256, 256}, Shape{7, 512, 512},
+                            Shape{32, 128, 128}, Shape{16, 128, 256}, Shape{8, 256, 512}}) {
+    const auto op = layer_of(kernels, size);
+    CHECK(op != nullptr);
+    if (op == nullptr) continue;
+    const std::size_t rows = size.side * size.side;
+    for (std::size_t threads : {2, 3, 4, 7}) {
+      Share shares[kMostShares];
+      const std::size_t count = op->divide(rows, threads, true, shares);
+      if (rows > 8 * threads * kernels.planes.widths[0].lanes) {
+        CHECK(count == 0);  // many tiles
+        continue;
+      }
+      CHECK(count > 1 && count <= kMostShares);
+      std::vector<int> covered(rows * size.filters);
+      double total = 0;
+      std::vector<double> ends(threads);
+      for (std::size_t i = 0; i < count; ++i) {
+        const Share& s = shares[i];
+        total += s.cost, *std::min_element(ends.begin(), ends.end()) += s.cost;
+        CHECK(s.filter_begin % kWordBits == 0);
+        for (std::size_t row = s.first; row < s.first + s.rows; ++row)
+          for (std::size_t f = s.filter_begin; f < s.filter_end; ++f) ++covered[row * size.filters + f];
+      }
+      CHECK(std::all_of(covered.begin(), covered.end(), [](int n) { return n == 1; }));
+      if (threads == 2) CHECK(std::max(ends[0], ends[1]) <= 1.05 * total / 2);
+    }
+    Share unused[kMostShares];
+    CHECK(op->divide(rows, 1, true, unused) == 0);
+    CHECK(op->divide(rows * 1000, 2, true, unused) == 0);
+  }
+}
+
 }  // namespace
 }  // namespace sb
 
@@ -180,6 +240,7 @@ int main() {
   for (const sb::KernelTable* kernels : sb::usable_kernels()) {
     sb::test_transpose(kernels->planes);
     sb::test_widths(kernels->planes);
+    sb::test_division(*kernels);
   }
   sb::test_what_does_not_fit_is_refused();
   return sb::test::finish();

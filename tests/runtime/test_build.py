@@ -18,7 +18,16 @@ def test_kernel_objects_have_no_weak_symbols(tmp_path, source):
         pytest.skip("needs a compiler and nm")
     flags = {"generic.cpp": [], "avx2.cpp": ["-mavx2", "-mfma"]}.get(
         source,
-        ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vpopcntdq", "-mavx512vnni", "-mgfni"],
+        [
+            "-mavx512f",
+            "-mavx512bw",
+            "-mavx512dq",
+            "-mavx512vl",
+            "-mavx512vpopcntdq",
+            "-mavx512vnni",
+            "-mavx512vbmi2",
+            "-mgfni",
+        ],
     )
     target = subprocess.run([compiler, "-dumpmachine"], capture_output=True, text=True, check=True).stdout
     if flags and not target.startswith("x86_64"):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from signbit import packed, runtime
+from signbit.cli import plan
 from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.machine import cpu_name
 from signbit.cli.output import Output, duration, table
@@ -108,13 +109,16 @@ def _cost(microseconds: float, total: float) -> tuple[str, str]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit bench`."""
-    parser.add_argument("model", help=f"{MODEL_HELP}, {RUN_HELP}, or a network of signbit models")
+    parser.add_argument("model", nargs="?", help=f"{MODEL_HELP}, {RUN_HELP}, or a network of signbit models")
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender")
     parser.add_argument("--isa", help="kernels to use; default: the best this machine has")
     parser.add_argument("--against", help="twins to time beside it, separated by commas: float, int8, onnx; or none")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long to time each contender and batch size")
-    parser.add_argument("--plan", action="store_true", help="only show which kernel runs each node, and why")
+    parser.add_argument("--plan", action="store_true", help="show which kernel runs each node, and what else could")
+    parser.add_argument(
+        "--tune", action="store_true", help="refit the costs that the planner chooses by; needs no model"
+    )
 
 
 def run(options: argparse.Namespace) -> Output:
@@ -123,11 +127,15 @@ def run(options: argparse.Namespace) -> Output:
         raise UserError(f"--threads {options.threads} and --batch {options.batch} must be at least 1")
     if not 0 < options.seconds < 3600:
         raise UserError(f"--seconds must lie within 0..3600, got {options.seconds:g}")
+    if options.tune:
+        return plan.tune(options.isa)
+    if options.model is None:
+        raise UserError("bench needs a packed file, a run or a network; only --tune does without")
     own = is_run(options.model) or is_network(options.model)
     against = _peers(options.against, default="float,int8" if own else "none")
     graph = _graph(options.model)
     if options.plan:
-        return _plan(runtime.compile(graph, threads=options.threads, isa=options.isa))
+        return _plan(graph, options)
     if sys.stderr.isatty():  # a plain line: whatever moves would be timed too
         note(f"timing for about {options.seconds * len(options.batch) * (1 + len(against)):.0f} s ...")
     result = bench(
@@ -160,10 +168,10 @@ def _graph(name: str) -> packed.Graph:
     return graph_of_run(run_path(name)) if is_run(name) else graph_of_network(name)
 
 
-def _plan(model: runtime.Model) -> Output:
-    rows = [(step.name, step.op, step.kernel, step.why) for step in model.plan]
-    text = f"{model.isa}, {model.threads} threads\n\n{table(('node', 'op', 'kernel', 'why'), rows)}"
-    return Output(text, {"isa": model.isa, "threads": model.threads, "plan": [asdict(step) for step in model.plan]})
+def _plan(graph: packed.Graph, options: argparse.Namespace) -> Output:
+    random = np.random.default_rng(0)
+    batches = {name: sample(edge, options.batch[0], random) for name, edge in graph.inputs.items()}
+    return plan.show(graph, batches, threads=options.threads, isa=options.isa)
 
 
 def bench(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -41,15 +41,18 @@ class Engine(Protocol):
 
 
 class NativeEngine:
-    """A plan of the native engine; what is fused into an earlier node takes no time of its own."""
+    """A plan of the native engine; what is fused into an earlier node takes no time of its own.
 
-    def __init__(self, graph: Graph, isa: str, threads: int) -> None:
+    `layout` other than "chosen" forces one form of every layer that has a choice: "packed", "planes" or "mirrored".
+    """
+
+    def __init__(self, graph: Graph, isa: str, threads: int, layout: str = "chosen") -> None:
         from signbit import _native  # there only where it was built, as `isas` says
 
         self._inputs = tuple(graph.inputs)
         output = graph.edges[graph.output]
         self._shape, self._dtype = output.shape, _DTYPES[type(output)]
-        self._plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, threads)
+        self._plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, threads, layout)
         self.plan = [NodePlan(*row) for row in self._plan.nodes()]
 
     def run(self, batches: Mapping[str, Array]) -> Array:
@@ -63,9 +66,20 @@ class NativeEngine:
         times: list[float] = self._plan.profile(*self._arrays(batches), repeats)
         return times
 
+    def choices(self, samples: int) -> list[tuple[str, list[tuple[str, int, float, bool]]]]:
+        """Per node with a choice its name and, for a batch of `samples`, (kernel, rows, estimated µs, taken)."""
+        return list(self._plan.choices(samples))
+
     def _arrays(self, batches: Mapping[str, Array]) -> tuple[list[Array], Array]:
         arrays = [np.ascontiguousarray(batches[name]) for name in self._inputs]
         return arrays, np.empty((len(arrays[0]), *self._shape), self._dtype)
+
+
+def costs(isa: str) -> dict[str, Any]:
+    """The constants that the native planner's estimates rest on (kernels/bitplane*.h), in nanoseconds."""
+    from signbit import _native
+
+    return dict(_native.costs(isa))
 
 
 class ReferenceEngine:

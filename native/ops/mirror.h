@@ -1,0 +1,73 @@
+// The mirrored form of a binary convolution with its threshold: filters in the lanes, for few positions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/memory.h"
+#include "kernels/bitplane.h"
+#include "ops/bitplane_outputs.h"
+#include "ops/convolution.h"
+#include "ops/operator.h"
+
+namespace sb {
+
+// Four neighbouring positions share a pass: the bits that they hold at an input name one of 16 patterns, the
+// inputs of a pattern are listed at run time, and the weight planes of a list are added once for all four. A
+// list of one input row serves every output row whose window it lies in; window rows outside the map are left
+// out.
+class MirroredConvolution {
+ public:
+  // Null where the kernels cannot hold the layer.
+  static std::unique_ptr<MirroredConvolution> make(const PlaneTable& table, const ConvolutionShape& shape,
+                                                   const std::vector<std::uint8_t>& signs,
+                                                   const OutputClasses& classes);
+
+  // Nanoseconds for the output rows [first, first + rows).
+  double cost(std::size_t first, std::size_t rows) const;
+  std::size_t scratch() const;
+  // Rows [done, done + rows) of the call.
+  void run(const Call& call, std::size_t done, std::size_t rows) const;
+
+ private:
+  // A register of filters. Tables hold the complement of the least number of differing inputs.
+  struct Column {
+    const PlaneWidth* width;
+    std::size_t first_filter;
+    const Word* planes;    // (inputs + 1, lanes)
+    const Word* tables;    // (table, bit, lanes)
+    const Word* inverted;  // (lanes)
+    std::size_t words() const { return width->lanes / kWordBits; }
+  };
+  struct Group;
+  struct Work;
+
+  MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape);
+  void divide_filters();
+  void pack_weights(const std::vector<std::uint8_t>& signs);
+  bool choose_tables(const std::vector<std::uint8_t>& signs, const OutputClasses& classes);
+  std::ptrdiff_t input_row(std::size_t y, std::size_t kernel_row) const;
+  Group group_at(std::size_t row, std::size_t end) const;
+  const std::uint16_t* sorted(const Work& work, const Call& call, const Group& group, std::ptrdiff_t y,
+                              std::size_t** lengths) const;
+  std::size_t collect(const Work& work, const Call& call, const Group& group) const;
+  void multiply(const Work& work, const Group& group, std::size_t longest, Word* out) const;
+
+  const PlaneTable& table_;
+  ConvolutionShape shape_;
+  std::size_t positions_, words_, depth_, out_words_;
+  std::size_t line_groups_;   // groups of a row of output positions
+  std::size_t kept_rows_;     // input rows whose lists are kept
+  std::size_t row_stride_;    // of the lists of an input row
+  std::size_t group_stride_;  // of the lists of a group
+  std::size_t least_bits_ = 0;
+  std::vector<Column> columns_;
+  Buffer planes_, tables_;
+  std::vector<std::uint8_t> table_of_;  // per output position
+  std::vector<Word> padding_;           // (channels)
+  double pass_cost_ = 0, sort_cost_ = 0;
+};
+
+}  // namespace sb

@@ -1,0 +1,143 @@
+// The mirrored kernels of every usable table and width against counting.
+#include <algorithm>
+#include <vector>
+
+#include "base/bits.h"
+#include "base/memory.h"
+#include "check.h"
+#include "plan/isa.h"
+
+namespace sb {
+namespace {
+
+using test::Random;
+
+constexpr std::size_t kLeastBits = 13;
+
+std::size_t pattern_at(const std::vector<const Word*>& rows, std::size_t tap, std::size_t channel) {
+  std::size_t pattern = 0;
+  for (std::size_t j = 0; j < kMirrorGroup; ++j)
+    pattern |= std::size_t{get_bit(rows[tap * kMirrorGroup + j], channel)} << j;
+  return pattern;
+}
+
+// `density` of four bits is set; 0 and 4 make one list of everything.
+void test_sort(const MirrorTable& table, std::size_t taps, std::size_t channels, int density) {
+  Random random(channels + taps);
+  const std::size_t words = words_for(channels), stride = taps * channels + kListSlack;
+  std::vector<Word> bits(taps * kMirrorGroup * words), masks(kPatterns * taps * words);
+  for (std::size_t r = 0; r < taps * kMirrorGroup; ++r)
+    for (std::size_t c = 0; c < channels; ++c) set_bit(&bits[r * words], c, random.between(1, 4) <= density);
+  std::vector<const Word*> rows;
+  for (std::size_t r = 0; r < taps * kMirrorGroup; ++r) rows.push_back(&bits[r * words]);
+  std::vector<std::uint16_t> lists(kPatterns * stride);
+  std::size_t lengths[kPatterns];
+  table.sort({rows.data(), taps, channels, masks.data(), lists.data(), stride, lengths});
+  std::size_t total = 0;
+  for (std::size_t p = 0; p < kPatterns; ++p) {
+    const std::uint16_t* list = &lists[p * stride];
+    total += lengths[p];
+    CHECK(std::is_sorted(list, list + lengths[p]));
+    for (std::size_t i = 0; i < lengths[p]; ++i)
+      CHECK(list[i] < taps * channels && pattern_at(rows, list[i] / channels, list[i] % channels) == p);
+  }
+  CHECK(total == taps * channels);
+
+  const std::size_t out_stride = 2 * stride;
+  std::vector<std::uint16_t> out(kPatterns * out_stride);
+  std::size_t out_lengths[kPatterns] = {};
+  for (std::uint16_t base : {0, 1000})
+    table.append({lists.data(), lengths, stride, base, out.data(), out_stride, out_lengths});
+  for (std::size_t p = 0; p < kPatterns; ++p) {
+    CHECK(out_lengths[p] == 2 * lengths[p]);
+    for (std::size_t i = 0; i < lengths[p]; ++i) {
+      CHECK(out[p * out_stride + i] == lists[p * stride + i]);
+      CHECK(out[p * out_stride + lengths[p] + i] == lists[p * stride + i] + 1000);
+    }
+  }
+}
+
+// Bits of counters, and inputs of which every one may lie in a single list.
+void test_products(const PlaneWidth& width, std::size_t bits, std::size_t depth, bool one_list) {
+  Random random(depth + bits);
+  const std::size_t words = width.lanes / kWordBits, stride = depth + 8;
+  const auto all = static_cast<int>(depth);
+  Buffer planes_buffer((depth + 1) * words * sizeof(Word)),
+      least_buffer(kMirrorGroup * kLeastBits * words * sizeof(Word)),
+      out_buffer((kMirrorGroup + 1) * words * sizeof(Word));
+  auto* planes = reinterpret_cast<Word*>(planes_buffer.data());
+  auto* least_planes = reinterpret_cast<Word*>(least_buffer.data());
+  auto* out = reinterpret_cast<Word*>(out_buffer.data());
+  Word* inverted = out + kMirrorGroup * words;
+  for (std::size_t i = 0; i < depth * words; ++i) planes[i] = random.next();
+  std::fill_n(planes + depth * words, words, Word{0});
+  for (std::size_t i = 0; i < words; ++i) inverted[i] = random.next();
+
+  std::vector<std::size_t> patterns(depth), lengths(kPatterns, 0);
+  std::vector<std::uint16_t> lists(kPatterns * stride, static_cast<std::uint16_t>(depth));
+  const auto only = static_cast<std::size_t>(random.between(0, 15));
+  for (std::size_t k = 0; k < depth; ++k) {
+    patterns[k] = one_list ? only : static_cast<std::size_t>(random.between(0, 15));
+    lists[patterns[k] * stride + lengths[patterns[k]]++] = static_cast<std::uint16_t>(k);
+  }
+  MirrorCall call;
+  std::vector<int> least(kMirrorGroup * width.lanes);
+  std::fill_n(least_planes, kMirrorGroup * kLeastBits * words, Word{0});
+  for (std::size_t j = 0; j < kMirrorGroup; ++j) {
+    Word* table = least_planes + j * kLeastBits * words;
+    for (std::size_t lane = 0; lane < width.lanes; ++lane) {
+      const int extreme[] = {0, 1, all, all + 1};
+      int& value = least[j * width.lanes + lane];
+      value = random.between(0, 2) > 0 ? std::clamp(all / 2 + random.between(-9, 9), 0, all + 1)
+                                       : extreme[random.between(0, 3)];
+      for (std::size_t bit = 0; bit < kLeastBits; ++bit)
+        set_bit(table + bit * words, lane, (~value >> bit & 1) != 0);
+    }
+    std::size_t negative = 0;
+    for (std::size_t p = 0; p < kPatterns; ++p)
+      if ((p >> j & 1) != 0) negative += lengths[p];
+    const std::size_t top = std::size_t{1} << (bits + 3);
+    const std::size_t origin =
+        j == 3 ? 8 * ((std::size_t{1} << (bits - 1)) - 1) : (4u >> j) * ((std::size_t{1} << (bits + j)) - 1);
+    call.starts[j] = static_cast<std::uint32_t>(top - 1 - origin + negative);
+    call.least[j] = table;
+    call.out[j] = out + j * words;
+  }
+  for (std::size_t& length : lengths) length = round_up(length, 8);
+  call.planes = planes;
+  call.lists = lists.data();
+  call.stride = stride;
+  call.lengths = lengths.data();
+  call.least_bits = kLeastBits;
+  call.inverted = inverted;
+  width.mirrored(bits)(call);
+  for (std::size_t j = 0; j < kMirrorGroup; ++j)
+    for (std::size_t lane = 0; lane < width.lanes; ++lane) {
+      int differing = 0;
+      for (std::size_t k = 0; k < depth; ++k)
+        differing += get_bit(planes + k * words, lane) != ((patterns[k] >> j & 1) != 0);
+      const bool reached = differing >= least[j * width.lanes + lane];
+      CHECK(get_bit(out + j * words, lane) == (reached != get_bit(inverted, lane)));
+    }
+}
+
+}  // namespace
+}  // namespace sb
+
+int main() {
+  for (const sb::KernelTable* kernels : sb::usable_kernels()) {
+    const sb::PlaneTable& table = kernels->planes;
+    for (std::size_t channels : {1, 63, 64, 65, 130})
+      for (int density : {0, 1, 2, 4}) sb::test_sort(table.mirror, 1 + channels % 3, channels, density);
+    for (std::size_t i = 0; i < table.count; ++i) {
+      for (std::size_t depth : {1, 7, 8, 64, 65, 127}) {
+        sb::test_products(table.widths[i], 8, depth, true);
+        sb::test_products(table.widths[i], 10, depth, false);
+      }
+      sb::test_products(table.widths[i], 10, 511, true);
+      sb::test_products(table.widths[i], 14, 4608, true);
+      sb::test_products(table.widths[i], 10, 4608, false);
+    }
+  }
+  return sb::test::finish();
+}

@@ -1,0 +1,121 @@
+"""What the planner can choose from for every layer, what it takes, and whether its estimates are right."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from signbit.packed.bits import Array
+from signbit.packed.graph import Graph
+from signbit.runtime.engine import NativeEngine
+from signbit.runtime.isa import REFERENCE, choose
+
+FORMS = {"popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored"}
+"""The forms of a binary layer, and the native layout that forces each."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Output positions that are computed in one way, and the estimated time."""
+
+    kernel: str
+    rows: int
+    predicted: float
+
+
+@dataclass(frozen=True)
+class Form:
+    """Microseconds that a form of the whole layer is estimated to take, and took when it was forced."""
+
+    kernel: str
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one layer runs: the pieces taken, their time, and the forms it could have had instead."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    predicted: float
+    measured: float
+    forms: tuple[Form, ...]
+
+
+def explain(
+    graph: Graph, batches: Mapping[str, Array], *, isa: str | None = None, threads: int = 1, repeats: int = 20
+) -> list[Choice]:
+    """Every layer that has a choice of form, timed in each; estimates are for one thread.
+
+    Args:
+        graph: what would run.
+        batches: one batch per input, as the engine takes it.
+        isa: instruction set; None takes the best. The reference has no choice, and gives an empty list.
+        threads: how many share a call.
+        repeats: runs of each form, in turns with the others.
+    """
+    name = choose(isa)
+    if name == REFERENCE:
+        return []
+    make = partial(NativeEngine, graph, name, threads)
+    engines = {"": make(), **{form: make(layout) for form, layout in FORMS.items()}}
+    times: dict[str, list[list[float]]] = {form: [] for form in engines}
+    for _ in range(3):
+        for form, engine in engines.items():
+            times[form].append(engine.profile(batches, -(-repeats // 3)))
+    nodes = [node.name for node in graph.nodes]
+    best = {form: dict(zip(nodes, map(min, zip(*rounds, strict=True)), strict=True)) for form, rounds in times.items()}
+    samples = len(next(iter(batches.values())))
+    return [
+        Choice(
+            layer,
+            tuple(Piece(kernel, rows, cost) for kernel, rows, cost, taken in ways if taken),
+            sum(cost for *_, cost, taken in ways if taken),
+            best[""][layer],
+            tuple(_forms(ways, {form: times[layer] for form, times in best.items()}, engines, layer)),
+        )
+        for layer, ways in engines[""].choices(samples)
+    ]
+
+
+def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, NativeEngine], layer: str) -> list[Form]:
+    """One per form that the layer can have; of several register widths the cheapest estimate."""
+    forms = []
+    for form in FORMS:
+        offered = [cost for kernel, _, cost, taken in ways if kernel.startswith(form) and not taken]
+        kernel = next(node.kernel for node in engines[form].plan if node.name == layer)
+        if offered and (form == "popcount" or form in kernel):
+            forms.append(Form(form, min(offered), times[form]))
+    return forms
+
+
+def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widest: int) -> list[tuple[str, float]]:
+    """Measured over estimated time of each form that runs the one layer of `graph` alone, by kernel and register width.
+
+    Args:
+        graph: a binary layer with its threshold.
+        batches: one batch per input.
+        isa: instruction set.
+        widest: lanes of its widest register.
+    """
+    found = []
+    for form, layout in FORMS.items():
+        engine = NativeEngine(graph, isa, 1, layout)
+        planned = [way for _, ways in engine.choices(len(next(iter(batches.values())))) for way in ways]
+        if form == "popcount":  # a layer that was forced to it has no choice to tell of
+            whole = NativeEngine(graph, isa, 1).choices(len(next(iter(batches.values()))))
+            planned = [way for _, ways in whole for way in ways if way[0] == form and not way[3]]
+        taken = {kernel for kernel, _, _, _ in planned} if form == "popcount" else {k for k, *_, t in planned if t}
+        if len(taken) != 1:
+            continue
+        (kernel,) = taken
+        predicted = sum(cost for k, _, cost, t in planned if k == kernel and t == (form != "popcount"))
+        measured = min(sum(engine.profile(batches, 7)) for _ in range(3))
+        if form == "mirrored":
+            filters = int(np.prod(graph.edges[graph.output].shape[:1]))
+            kernel = f"mirrored {min(widest, max(64, 1 << (filters - 1).bit_length()))}"
+        found.append((kernel, measured / predicted))
+    return found

@@ -1,0 +1,84 @@
+"""`bench --plan` and `bench --tune`: what the planner chooses, and what by."""
+
+import numpy as np
+import pytest
+
+from signbit import packed, runtime
+from signbit.cli import plan
+from signbit.cli.main import main
+from signbit.cli.plan import _layer as binary_layer
+from signbit.packed import nodes
+from signbit.runtime import choices
+
+pytestmark = pytest.mark.skipif(len(runtime.isas()) == 1, reason="the native extension is not built")
+
+
+@pytest.fixture(scope="module")
+def shown():
+    graph = binary_layer(7, 512, 512)
+    x = np.ones((1, 512, 7, 7), np.int8)
+    return plan.show(graph, {"x": x}, threads=1, isa=None)
+
+
+def test_the_plan_tells_kernel_tile_and_both_times(shown):
+    (layer,) = shown.data["choices"]
+    assert layer["name"] == "sum"
+    assert sum(piece["rows"] for piece in layer["pieces"]) == 49
+    assert layer["predicted"] == pytest.approx(sum(piece["predicted"] for piece in layer["pieces"]))
+    assert layer["measured"] > 0
+    assert {form["kernel"] for form in layer["forms"]} <= set(choices.FORMS)
+    assert "mirrored: 49 rows" in shown.text
+    assert "estimated / measured µs at batch 1" in shown.text
+
+
+def test_what_is_taken_costs_least(shown):
+    (layer,) = shown.data["choices"]
+    assert layer["predicted"] <= min(form["predicted"] for form in layer["forms"]) * 1.001
+
+
+def test_layers_without_a_choice_are_listed_once():
+    graph = packed.Graph({"x": packed.Image((1, 2, 2))}, binary_only(), "bit")
+    output = plan.show(graph, {"x": np.zeros((1, 1, 2, 2), np.uint8)}, threads=1, isa=None)
+    assert output.data["choices"] == []
+    assert "estimated" not in output.text
+
+
+def binary_only():
+    node = nodes.Threshold(name="bit", inputs=("x",), threshold=np.zeros(1, np.int32), direction=np.ones(1, np.int8))
+    return (node,)
+
+
+def test_the_reference_has_no_choice():
+    assert choices.explain(binary_layer(2, 64, 64), {"x": np.ones((1, 64, 2, 2), np.int8)}, isa="reference") == []
+    with pytest.raises(ValueError, match="needs the native extension"):
+        plan.tune("reference")
+
+
+def test_tuning_scales_what_was_measured(monkeypatch):
+    monkeypatch.setattr(plan, "TUNED", ((8, 1), (8, 8)))
+    monkeypatch.setattr(plan, "TUNED_CHANNELS", ((64, 64),))
+    output = plan.tune(None)
+    assert output.data["factors"]["popcount"] > 0
+    assert all(width["plane_cost"] > 0 for width in output.data["new"]["widths"])
+
+
+def test_constants_are_relative_to_popcount():
+    old = {
+        "widths": [
+            {"lanes": 512, "plane_cost": 1.0, "group_cost": (10.0, 20.0), "input_cost": 2.0, "mirror_cost": 3.0},
+            {"lanes": 256, "plane_cost": 1.0, "group_cost": (10.0, 20.0), "input_cost": 2.0, "mirror_cost": 3.0},
+        ],
+        "popcount_cost": (0.5, 0.1),
+        "sort_cost": 4.0,
+    }
+    new = plan.scaled(old, {"popcount": 2.0, "bit-planes 512": 3.0, "mirrored 512": 1.0})
+    first, second = new["widths"]
+    assert first == {"lanes": 512, "plane_cost": 1.5, "group_cost": [15.0, 30.0], "input_cost": 3.0, "mirror_cost": 1.5}
+    assert second["plane_cost"] == 1.0  # never measured alone: as it was
+    assert new["popcount_cost"] == [0.5, 0.1]
+    assert new["sort_cost"] == 2.0
+
+
+def test_bench_without_a_model_says_what_it_needs(capsys):
+    assert main(["bench"]) == 2
+    assert "needs a packed file, a run or a network" in capsys.readouterr().err
