@@ -54,10 +54,10 @@ def test_a_rate_that_is_too_high(recipe: Recipe, tmp_path: Path) -> None:
         train(wild, tmp_path / "run", progress=False)
 
 
-def test_weights_that_are_not_finite_replace_no_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
-    """A sign turns NaN into +1, so that the loss alone would not tell."""
-    spoil = Spoil(30, lambda model: model.get_parameter("stem.conv.weight").flatten()[3].fill_(torch.nan))
-    with pytest.raises(TrainingError, match=r"stem\.conv\.weight is no longer finite at step 48, .* is kept as it is"):
+def test_statistics_that_are_not_finite_replace_no_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
+    """Statistics of a norm play no part in training, so that neither loss nor gradients would tell."""
+    spoil = Spoil(30, lambda model: model.get_buffer("stem.norm.running_mean")[3].fill_(torch.nan))
+    with pytest.raises(TrainingError, match=r"stem\.norm\.running_mean is no longer finite at step 48, .* is kept"):
         train(recipe, tmp_path / "run", progress=False, callbacks=(spoil,))
     assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 24
 
