@@ -75,13 +75,14 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   for (size_t i = 0; i < 64; ++i) out[i * out_stride] = rows[i];
 }
 
-constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Register256>>(
-                                     spread_blocks<TwoInputs<Register256>, transpose>, 0.60f, 60, 150, 1.8f, 0.65f),
-                                 plane_width<TwoInputs<Register128>>(
-                                     spread_blocks<TwoInputs<Register128>, transpose>, 0.55f, 60, 150, 1.5f, 0.6f)},
-                                2,
-                                transpose,
-                                {0.49f, 0.147f},
-                                1100,
-                                0.3f,
-                                {sort_inputs, append_lists, 1.25f}};
+constexpr PlaneTable kPlanes = {
+    {plane_width<TwoInputs<Register256>>(spread_blocks<TwoInputs<Register256>, transpose>, 0.60f, 60, 150,
+                                         1.8f, 0.65f),
+     plane_width<TwoInputs<Register128>>(spread_blocks<TwoInputs<Register128>, transpose>, 0.55f, 60, 150,
+                                         1.5f, 0.6f)},
+    2,
+    transpose,
+    {0.49f, 0.147f},
+    1100,
+    0.3f,
+    {sort_inputs, append_lists, 1.25f}};

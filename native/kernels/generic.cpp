@@ -119,14 +119,14 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   for (size_t i = 0; i < 64; ++i) out[i * out_stride] = x[i];
 }
 
-constexpr PlaneTable kPlanes = {
-    {plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>, 0.65f, 60, 150, 1.0f, 0.65f)},
-    1,
-    transpose,
-    {1.0f, 0.9f},
-    1100,
-    0.6f,
-    {sort_inputs, append_lists, 1.25f}};
+constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>,
+                                                                 0.65f, 60, 150, 1.0f, 0.65f)},
+                                1,
+                                transpose,
+                                {1.0f, 0.9f},
+                                1100,
+                                0.6f,
+                                {sort_inputs, append_lists, 1.25f}};
 
 #include "kernels/chain-inl.h"
 

@@ -101,7 +101,8 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   all.inverted.assign(shape.filters, 0);
   const Layout layout = always ? Layout::kPlanes : Layout::kChosen;
   std::unique_ptr<BitplaneConvolution> op = make(kernels, product, all, true, layout);
-  if (op == nullptr || op->filters_.lists.empty() || op->filters_.bits + op->filters_.group - 1 > kCountRows) return nullptr;
+  if (op == nullptr || op->filters_.lists.empty() || op->filters_.bits + op->filters_.group - 1 > kCountRows)
+    return nullptr;
   op->bases_ = std::move(*bases);
   return op;
 }
