@@ -38,7 +38,20 @@ class BitplaneConvolution final : public Operator {
   const char* kernel() const override;
 
  private:
-  struct Tile;
+  static constexpr std::size_t kPackedRows = 32;  // that go through the channel-packed layout at a time
+  struct Tile {
+    const PlaneWidth& width;
+    const Call& call;
+    std::size_t done, rows;  // of the call
+    std::size_t filter_begin, filter_end, group;
+    std::size_t lane_words;
+    std::size_t source_words;
+    Word *planes, *sources, *out, *masks, *valid;
+
+    std::size_t first() const { return call.first + done; }
+    std::size_t first_group() const { return filter_begin / group; }
+    std::size_t end_group() const { return divide_up(filter_end, group); }
+  };
   // Rows that are computed in one way: planes of `width`, mirrored, or else channel-packed.
   struct Piece {
     const PlaneWidth* width;

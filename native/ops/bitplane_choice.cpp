@@ -1,0 +1,167 @@
+// Which form of a convolution takes which rows and filters, and what that is estimated to cost.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "ops/bitplane.h"
+
+namespace sb {
+namespace {
+
+constexpr std::size_t kUsualBatch = 32;
+constexpr std::size_t kMostDivided = 8;  // tiles for each thread
+constexpr std::size_t kMostParts = kMostShares;
+constexpr double kLeastSaved = 0.9;       // a division must leave less than this of the whole
+constexpr double kHandOver = 1000;        // nanoseconds until another thread begins
+constexpr std::size_t kMirrorRows = 64;   // of maps of one position
+constexpr std::size_t kMostMirrored = 8;  // samples
+
+// When the last of `threads` is done that take part after part.
+double last_end(const Share* parts, std::size_t count, std::size_t threads) {
+  double ends[kMostParts] = {};
+  for (std::size_t i = 0; i < count; ++i) *std::min_element(ends, ends + threads) += parts[i].cost;
+  return *std::max_element(ends, ends + threads);
+}
+
+}  // namespace
+
+const char* BitplaneConvolution::kernel() const {
+  if (mirrored_ == nullptr) return "bit-planes";
+  return filters_.lists.empty() ? "mirrored bit-planes" : "bit-planes, mirrored for few positions";
+}
+
+double BitplaneConvolution::filter_share(std::size_t begin, std::size_t end) const {
+  return static_cast<double>(words_for(end) - begin / kWordBits) /
+         static_cast<double>(words_for(shape_.filters));
+}
+
+double BitplaneConvolution::tile_cost(std::size_t width, double share) const {
+  return share * (costs_[width] - input_costs_[width]) + input_costs_[width];
+}
+
+BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, std::size_t left,
+                                                           double share) const {
+  const bool whole = share >= 1;
+  Piece best = {nullptr, false, std::min(left, kPackedRows), whole ? packed_cost_ : HUGE_VAL};
+  for (std::size_t i = 0; i < table_.count; ++i) {
+    const std::size_t covered = std::min(left, table_.widths[i].lanes);
+    const double cost = tile_cost(i, share) / static_cast<double>(covered);
+    if (cost < best.cost) best = {&table_.widths[i], false, covered, cost};
+  }
+  if (mirrored_ != nullptr && whole) {
+    const std::size_t map = positions_ == 1 ? kMirrorRows : positions_ - first % positions_;
+    const std::size_t rows = std::min(left, map);
+    const double cost = mirrored_->cost(first, rows) / static_cast<double>(rows);
+    if (cost < best.cost) best = {nullptr, true, rows, cost};
+  }
+  return best;
+}
+
+double BitplaneConvolution::cost(std::size_t first, std::size_t rows, double share) const {
+  double sum = 0;
+  for (std::size_t done = 0; done < rows;) {
+    const Piece piece = next_piece(first + done, rows - done, share);
+    sum += piece.cost * static_cast<double>(piece.rows);
+    done += piece.rows;
+  }
+  return sum;
+}
+
+// Of all ways to cut rows and filters, the one that is done first. More tiles than that balance by
+// themselves.
+std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, bool by_filters,
+                                        Share* shares) const {
+  threads = std::min(threads, kMostParts);
+  if (threads < 2 || rows > kMostDivided * threads * table_.widths[0].lanes) return 0;
+  double least = kLeastSaved * cost(0, rows, 1) - kHandOver;
+  std::size_t count = 0;
+  for (std::size_t across = 1; across <= threads; ++across) {
+    if (across > 1 && (!by_filters || counts_ || filters_.lists.empty())) break;
+    for (bool by_pieces : {false, true}) {
+      Share parts[kMostParts];
+      const std::size_t found = cut(rows, by_pieces ? 0 : threads / across, across, parts);
+      if (found == 0) continue;
+      const double end = last_end(parts, found, threads);
+      if (end < least) least = end, count = found, std::copy_n(parts, found, shares);
+    }
+  }
+  return count;
+}
+
+// Rows in `down` equal parts or, if that is 0, in the pieces that one thread would take, and each in `across`
+// parts: of the filters, or where a piece has no planes, of its rows. 0 if these are too many.
+std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::size_t across,
+                                     Share* parts) const {
+  const std::size_t width = divide_up(words_for(shape_.filters), across) * kWordBits;
+  std::size_t count = 0;
+  const auto add = [&](std::size_t first, std::size_t covered, std::size_t begin, std::size_t end) {
+    if (count < kMostParts)
+      parts[count] = {first, covered, begin, end, cost(first, covered, filter_share(begin, end))};
+    ++count;
+  };
+  for (std::size_t first = 0; first < rows;) {
+    const Piece piece = next_piece(first, rows - first);
+    const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
+    if (down > 0 || piece.width != nullptr)
+      for (std::size_t begin = 0; begin < shape_.filters; begin += width)
+        add(first, covered, begin, std::min(shape_.filters, begin + width));
+    else
+      for (std::size_t done = 0, step = divide_up(covered, across); done < covered; done += step)
+        add(first + done, std::min(step, covered - done), 0, shape_.filters);
+    first += covered;
+  }
+  return count <= kMostParts ? count : 0;
+}
+
+const char* BitplaneConvolution::name(const Piece& piece) const {
+  static constexpr const char* kWidths[] = {"bit-planes 64", "bit-planes 128", "bit-planes 256",
+                                            "bit-planes 512"};
+  if (piece.mirrored) return "mirrored";
+  if (piece.width == nullptr) return "popcount";
+  return kWidths[std::bit_width(piece.width->lanes) - std::bit_width(kWordBits)];
+}
+
+std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
+  std::vector<Choice> list;
+  const auto add = [&list](const char* kernel, std::size_t count, double cost, bool taken) {
+    for (Choice& choice : list)
+      if (choice.taken && taken && choice.kernel == kernel) {
+        choice.rows += count, choice.cost += cost;
+        return;
+      }
+    list.push_back({kernel, count, cost, taken});
+  };
+  for (std::size_t done = 0; done < rows;) {
+    const Piece piece = next_piece(done, rows - done);
+    add(name(piece), piece.rows, piece.cost * static_cast<double>(piece.rows), true);
+    done += piece.rows;
+  }
+  const auto all = static_cast<double>(rows);
+  if (!std::isinf(packed_cost_)) add("popcount", rows, packed_cost_ * all, false);
+  for (std::size_t i = 0; i < table_.count; ++i)
+    if (!std::isinf(costs_[i])) {
+      const std::size_t tiles = divide_up(rows, table_.widths[i].lanes);
+      add(name({&table_.widths[i], false, 0, 0}), rows, costs_[i] * static_cast<double>(tiles), false);
+    }
+  if (mirrored_ != nullptr) add("mirrored", rows, mirrored_->cost(0, rows), false);
+  return list;
+}
+
+// Mirrored wins for a few samples.
+bool BitplaneConvolution::mirror_pays() const {
+  for (std::size_t samples = 1; mirrored_ != nullptr && samples <= kMostMirrored; samples *= 2)
+    if (next_piece(0, samples * positions_).mirrored) return true;
+  return false;
+}
+
+// Planes win in some register that a batch of kUsualBatch fills.
+bool BitplaneConvolution::pays() const {
+  for (std::size_t i = 0; i < table_.count; ++i) {
+    const std::size_t lanes = table_.widths[i].lanes;
+    const bool filled = lanes <= kUsualBatch * positions_ || std::isinf(packed_cost_);
+    if (filled && costs_[i] < packed_cost_ * static_cast<double>(lanes)) return true;
+  }
+  return false;
+}
+
+}  // namespace sb
