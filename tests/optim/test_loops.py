@@ -339,13 +339,14 @@ def test_model_and_step_compiled_by_inductor(binary):
     forward, step = torch.compile(compiled), torch.compile(second.step)
     schedules = [lr_scheduler.ExponentialLR(optimizer, 0.8) for optimizer in (first, second)]
     for batch in batches(12):
-        train(plain, first, [batch])
         second.zero_grad()
         loss_of(forward, batch).backward()
+        # The same gradients for both: where a moment, or an input of a sign, is nearly 0, the last bit decides.
+        for mine, other in zip(plain.parameters(), compiled.parameters(), strict=True):
+            mine.grad = other.grad.clone()
+        first.step()
         step()
         for schedule in schedules:
             schedule.step()
     for mine, other in zip(plain.parameters(), compiled.parameters(), strict=True):
-        differ = (mine - other).abs() > 1e-3
-        # Rounding decides a handful of flips.
-        assert differ.float().mean() < 0.01
+        torch.testing.assert_close(mine, other)

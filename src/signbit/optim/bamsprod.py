@@ -28,6 +28,8 @@ ERROR_FLOOR = 1e-3
 """Below it an error counts as this, so that the bound stays finite."""
 
 
+# torch 2.13's inductor cannot fuse this with the update that follows (KeyError of a buffer).
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def binarisation_error(latent: Tensor, *, error: ErrorMeasure, granularity: Granularity, scale: Scale) -> Tensor:
     """Error δ of a·sign(w) for w, in a shape that broadcasts to w's.
 

@@ -175,10 +175,7 @@ class Bop2ndOrder(LatentFree):
     def _update(self, group: Mapping[str, Any], weights: list[Tensor], gradients: list[Tensor]) -> None:
         gamma, sigma = float(group["lr"]), float(group["sigma"])
         states = [self.state[weight] for weight in weights]
-        for state in states:
-            state["momentum_mass"] += gamma * (1 - state["momentum_mass"])
-            state["second_moment_mass"] += sigma * (1 - state["second_moment_mass"])
-        limits = [self._limits(group, state) for state in states]
+        limits = self._advance(group, states)
         momenta = [state["momentum"] for state in states]
         second_moments = [state["second_moment"] for state in states]
         if use_foreach(group["foreach"], weights):
@@ -198,6 +195,15 @@ class Bop2ndOrder(LatentFree):
         tensors = (weight, state["momentum"], state["second_moment"])
         counts = [bop2ndorder_refused(*block, threshold=limit, eps=offset) for block in blocks(*tensors)]
         return torch.stack(counts).sum()
+
+    # Outside compiled code, which (torch 2.13) keeps numbers of the state as they were when it was compiled.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _advance(self, group: Mapping[str, Any], states: list[dict[str, Any]]) -> list[tuple[float, float]]:
+        """Counts one more gradient into the averages' masses; thresholds and ε of each weight tensor."""
+        for state in states:
+            state["momentum_mass"] += float(group["lr"]) * (1 - state["momentum_mass"])
+            state["second_moment_mass"] += float(group["sigma"]) * (1 - state["second_moment_mass"])
+        return [self._limits(group, state) for state in states]
 
     def _limits(self, group: Mapping[str, Any], state: Mapping[str, float]) -> tuple[float, float]:
         """Threshold and ε of one weight tensor, by the group's correction."""
