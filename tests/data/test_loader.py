@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -89,6 +91,19 @@ def test_a_pass_goes_on_where_another_was_left(files: Dataset, workers: int) -> 
     rest = list(other)
     assert [torch.equal(a[0], b[0]) for a, b in zip(rest, whole[2:], strict=True)] == [True] * 3
     assert len(list(other)) == 5
+    batches.close()
+
+
+def test_a_program_may_end_in_the_midst_of_a_pass(files: Dataset, tmp_path: Path) -> None:
+    """Its workers, which leave SIGTERM to it, must not keep it from ending for long."""
+    lines = (
+        "from signbit.data import load",
+        "from signbit.data.loader import Loader",
+        f"batches = iter(Loader(load('image-folder', {str(tmp_path)!r}, grey=True), batch_size=2, workers=1))",
+        "next(batches)",
+        "import builtins; builtins.kept = batches",
+    )
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=60, check=False).returncode == 0
 
 
 def test_batch_sizes_are_checked(dataset: Dataset) -> None:

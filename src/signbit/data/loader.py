@@ -100,9 +100,12 @@ class Loader:
 
 
 def _leave_signals(worker: int) -> None:
-    """Ctrl-C reaches a whole group of processes; the training process decides when workers end."""
+    """Ctrl-C and SIGTERM reach a whole group of processes; the training process decides when workers end.
+
+    It has ten seconds: a program that exits in the midst of a pass sends SIGTERM to its workers and waits for them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(10))
 
 
 @final
