@@ -134,6 +134,10 @@ def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack
         model = runtime.compile(graph, threads=options.threads, isa=options.isa)
         found[label] = in_process(lambda model=model: model.run(pixels))
 
+    if options.threads > 1:
+        single = runtime.compile(quantized, threads=1, isa=options.isa)
+        found["ours, one thread"] = in_process(lambda: single.run(pixels))
+
     def attempt(label: str, make: Callable[[], Turn]) -> None:
         if not wanted(label, options):
             return
