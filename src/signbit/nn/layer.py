@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.params import BinaryOwner
-from signbit.quantizers import Quantizer, SignQuantizer, Ternary, TwoLevel, create_quantizer
+from signbit.quantizers import Quantizer, RankedQuantizer, SignQuantizer, TwoLevel, create_quantizer
 
 __all__ = ["BinaryLayer"]
 
@@ -43,12 +43,12 @@ class BinaryLayer(BinaryOwner):
                 f"input_quantizer: scale={self.input_quantizer.scaling!r} is a scale of filters, which inputs do not "
                 "have; use scale='none'"
             )
-        if isinstance(self.input_quantizer, TwoLevel | Ternary):
+        if isinstance(self.input_quantizer, RankedQuantizer):
             kind = "two" if isinstance(self.input_quantizer, TwoLevel) else "ternary"
             raise ValueError(
                 f"input_quantizer: {kind} levels are of weights; use a sign, such as 'sign' or 'approxsign'"
             )
-        if isinstance(self.weight_quantizer, TwoLevel | Ternary):
+        if isinstance(self.weight_quantizer, RankedQuantizer):
             self.weight_quantizer.attach(self.weight)
 
     def dot(self, input: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class BinaryLayer(BinaryOwner):
     @override
     def forward(self, input: Tensor) -> Tensor:
         quantizer = self.weight_quantizer
-        if not isinstance(quantizer, TwoLevel | Ternary):
+        if not isinstance(quantizer, RankedQuantizer):
             return self.rescale(self.dot(input))
         # Code and levels together: to rank the weights is the dear part, and each needs it.
         code = self._input_code(input)

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from signbit.optim.strict import StrictOptimizer
 from signbit.params import BinaryOwner
-from signbit.quantizers import SignQuantizer, Ternary, TwoLevel
+from signbit.quantizers import RankedQuantizer, SignQuantizer
 
 __all__ = [
     "LatentFree",
@@ -84,7 +84,7 @@ def refuse_latent_domains(model: nn.Module, optimizer: LatentFree) -> None:
 
 
 def _needs_latents(quantizer: object) -> str | None:
-    if isinstance(quantizer, TwoLevel | Ternary):
+    if isinstance(quantizer, RankedQuantizer):
         return f"{type(quantizer).__name__} tells weights apart by their size"
     if isinstance(quantizer, SignQuantizer):
         device = next((buffer.device for buffer in quantizer.buffers()), None)

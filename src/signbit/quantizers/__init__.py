@@ -1,6 +1,7 @@
 """From real numbers to bits: the sign, its surrogate gradients, and quantizers by name."""
 
 from signbit.quantizers.quantizer import Quantizer, schedule_quantizers
+from signbit.quantizers.ranked import RankedQuantizer
 from signbit.quantizers.registry import create_quantizer, list_quantizers, register
 from signbit.quantizers.sign import sign, sign_with_surrogate
 from signbit.quantizers.signs import (
@@ -23,6 +24,7 @@ __all__ = [
     "FourierSign",
     "IdentitySign",
     "Quantizer",
+    "RankedQuantizer",
     "SignQuantizer",
     "Split",
     "SwishSign",

@@ -1,20 +1,19 @@
 """Sparse ternary weights {−s, 0, +s}: the closed form, and the quantizer."""
 
 from functools import partial
-from typing import NamedTuple, final, get_args
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from signbit.quantizers.budget import Granularity, check_budget, check_fractions, count, in_billionths, rows_of
-from signbit.quantizers.quantizer import Quantizer
-from signbit.quantizers.registry import create_estimator, register
+from signbit.quantizers.budget import Granularity, rows_of
+from signbit.quantizers.ranked import Encoding, RankedQuantizer, check_choices, expect_distinct
+from signbit.quantizers.registry import register
 from signbit.quantizers.scale import Scale
 from signbit.quantizers.sign import code_with_surrogate, sign
 from signbit.quantizers.signs import SignQuantizer
 from signbit.quantizers.splits import check_ones, largest, zero_split
-from signbit.quantizers.two_level import Encoding, expect_distinct
 
 __all__ = ["Ternary", "TernarySplit", "ternary_split"]
 
@@ -55,7 +54,7 @@ def ternary_split(weight: Tensor, nonzeros: int | Tensor | None = None) -> Terna
 
 @register("ternary")
 @final
-class Ternary(Quantizer):
+class Ternary(RankedQuantizer):
     """Every weight is −s, 0 or +s; the largest magnitudes are kept (sparse ternary weights).
 
     The gradient of the latent weight is s·∂L/∂ŵ·(h(w − cut) + h(w + cut))/2, because the code is the mean of two signs,
@@ -74,8 +73,6 @@ class Ternary(Quantizer):
         anneal: fraction of the training, in (0, 1], after which the density stands at its target; see `TwoLevel`.
     """
 
-    density: Tensor
-
     def __init__(
         self,
         *,
@@ -86,30 +83,22 @@ class Ternary(Quantizer):
         start: float = 0.5,
         anneal: float = 0.6,
     ) -> None:
-        for name, value, allowed in (("scale", scale, Scale), ("granularity", granularity, Granularity)):
-            if value not in get_args(allowed):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
-        check_fractions(density=density, start=start, anneal=anneal)
-        estimator = create_estimator(surrogate)
-        if density is None:
-            super().__init__()
-        else:
-            super().__init__(density=partial(in_billionths, target=density, start=start, anneal=anneal))
-            self.register_buffer("density", torch.tensor(0), persistent=False)
-            self.schedule(1.0)
-        self.target = density
+        check_choices(scale=(scale, Scale))
+        super().__init__(
+            density=density,
+            granularity=granularity,
+            surrogate=surrogate,
+            start=start,
+            anneal=anneal,
+            all_allowed=True,
+        )
         self.scaling = scale
-        self.granularity = granularity
-        self.estimator = estimator
 
+    @override
     def attach(self, weight: Tensor) -> None:
-        """Checks that the budget keeps some weight of the layer that this belongs to.
-
-        Args:
-            weight: filters first; its values do not matter.
-        """
         self._expect_budget(rows_of(weight, self.granularity).shape[1])
 
+    @override
     def encode(self, weight: Tensor) -> Encoding:
         """Code −1, 0 or +1 of a weight, and the levels −s and +s of its signs, found together.
 
@@ -121,11 +110,7 @@ class Ternary(Quantizer):
         """
         rows = rows_of(weight.detach(), self.granularity)
         expect_distinct(rows.abs(), self.granularity, what="magnitudes")
-        nonzeros = None
-        if self.target is not None:
-            self._expect_budget(rows.shape[1])
-            nonzeros = count(self.density, rows.shape[1])
-        split = ternary_split(rows, nonzeros)
+        split = ternary_split(rows, self._budget_of(rows.shape[1]))
         cut = split.cut.view(-1, *(1,) * (weight.dim() - 1))
         code = code_with_surrogate(weight, split.code.view(weight.shape), partial(self._surrogate, cut=cut))
         high = split.scale if self.scaling == "mean" else torch.ones_like(split.scale)
@@ -133,18 +118,8 @@ class Ternary(Quantizer):
         return Encoding(code, -high, high)
 
     @override
-    def forward(self, x: Tensor) -> Tensor:
-        return self.encode(x).code
-
-    @override
     def scale(self, weight: Tensor) -> Tensor | None:
         return None if self.scaling == "none" else self.encode(weight).high
-
-    @override
-    @torch.no_grad()
-    def levels(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        _, low, high = self.encode(weight)
-        return low, high
 
     @override
     def extra_repr(self) -> str:
@@ -153,6 +128,3 @@ class Ternary(Quantizer):
     def _surrogate(self, u: Tensor, *, cut: Tensor) -> Tensor:
         h = self.estimator.surrogate
         return (h(u - cut) + h(u + cut)) / 2
-
-    def _expect_budget(self, n: int) -> None:
-        check_budget(self.target, n, granularity=self.granularity, all_allowed=True)
