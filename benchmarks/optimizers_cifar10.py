@@ -20,7 +20,7 @@ from signbit.recipes.tuned import adam, amsgrad, bamsprod, bop, bop2ndorder, sgd
 from signbit.training import OptimConfig, Recipe, evaluate_run, load_run, record_result, resume, train
 
 NETWORKS = {
-    "binarynet": ("binarynet-small-cifar10", {"widths": [16, 32, 64], "hidden": [256, 256]}, 3, 6),
+    "binarynet": ("binarynet-small-cifar10", {"widths": [16, 32, 64], "hidden": [256, 256]}, 3, 4),
     "resnet20": ("resnet20-cifar10", {"widths": [8, 16, 32]}, 2, 4),
 }
 """Recipe, options of the network, trials for each method, epochs."""
