@@ -20,6 +20,11 @@ DOMAINS = [
     "twolevel(values=signs,density=0.05)",
     "ternary",
     "ternary(density=0.05,granularity=filter)",
+    "subbit(bits=0.44)",
+    "subbit(bits=0.44,scale=none,codebook=frequent)",
+    "subbit(bits=0.67,values=closed)",
+    "subbit(bits=0.67,density=0.1,granularity=filter)",
+    "subbit(bits=0.67,density=0.1,values=signs)",
 ]
 COLOUR = ImagePreparation(height=16, width=16, mode="RGB")
 GREY = ImagePreparation(height=28, width=28, mode="L")

@@ -144,9 +144,9 @@ def test_keys_copies_and_ownership():
 
 
 def test_refuses():
-    with pytest.raises(ValueError, match="input_quantizer: two levels are of weights"):
+    with pytest.raises(ValueError, match="input_quantizer: TwoLevel is for weights"):
         BinaryLinear(8, 4, input_quantizer="twolevel")
-    with pytest.raises(ValueError, match="input_quantizer: ternary levels are of weights"):
+    with pytest.raises(ValueError, match="input_quantizer: Ternary is for weights"):
         BinaryLinear(8, 4, input_quantizer="ternary")
     with pytest.raises(ValueError, match=r"density 0\.01 of the 32 weights of a layer is no weight"):
         BinaryLinear(8, 4, weight_quantizer="twolevel(density=0.01)")

@@ -4,7 +4,8 @@ from signbit.quantizers import ApproxSign, ClippedSign, EdeSign, create_quantize
 
 
 def test_names():
-    assert list_quantizers() == ["approxsign", "ede", "fourier", "identity", "sign", "swishsign", "ternary", "twolevel"]
+    names = ["approxsign", "ede", "fourier", "identity", "sign", "subbit", "swishsign", "ternary", "twolevel"]
+    assert list_quantizers() == names
     for name in list_quantizers():
         create_quantizer(name)
 
@@ -26,7 +27,7 @@ def test_arguments():
     [
         ("sing", "unknown quantizer 'sing'; did you mean sign"),
         ("aproxsign", "did you mean approxsign"),
-        ("qqqq", "did you mean approxsign, ede, fourier, identity, sign, swishsign, ternary, twolevel"),
+        ("qqqq", "did you mean approxsign, ede, fourier, identity, sign, subbit, swishsign, ternary, twolevel"),
         ("sign(klip=1)", "unexpected keyword argument 'klip'; sign takes clip, scale, scale_gradient"),
         ("sign(1.0)", "cannot be read; write NAME or NAME"),
         ("sign(clip=a.b)", "cannot be read"),

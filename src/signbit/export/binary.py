@@ -20,6 +20,7 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Int, describe, integer_range
 from signbit.packed.weights import BinaryWeights
 from signbit.packed.window import Window
+from signbit.quantizers import SubBit
 
 Layer = binary.BinaryConv2d | binary.BinaryLinear
 
@@ -52,7 +53,7 @@ def _binary_conv(context: Context, path: str, module: binary.BinaryConv2d, x: Va
     planes = _planes(module, path)
     place = {"window": window, "groups": module.groups, "pad_value": pad}
     fields = {**place, "filters": module.out_channels}
-    weights = [encode(bits, taps=window.taps) for bits in planes]
+    weights = [encode(bits, taps=_taps(module, window.taps)) for bits in planes]
     if (levels := module.output_levels()) is not None:
         fields["weight"] = weights[0]
         return _two_levels(context, path, module, x, n.BinaryConv, levels, planes[0], fields, place)
@@ -67,7 +68,7 @@ def _binary_linear(context: Context, path: str, module: binary.BinaryLinear, x: 
         return _rescaled(lower_linear(context, path, module.weight, None, x), module, path)
     planes = _planes(module, path)
     fields: dict[str, Any] = {"filters": module.out_features}
-    weights = [encode(bits) for bits in planes]
+    weights = [encode(bits, taps=_taps(module, 1)) for bits in planes]
     if (levels := module.output_levels()) is not None:
         fields["weight"] = weights[0]
         return _two_levels(context, path, module, x, n.BinaryLinear, levels, planes[0], fields, {})
@@ -198,6 +199,12 @@ def _two_levels(
     )
     value = builder.value(builder.add(op, f"{path}.product", x.source, **fields), step)
     return value if module.bias is None else value.then(Scaling.shift(f"{path}.bias", module.bias))
+
+
+def _taps(module: Layer, own: int) -> int:
+    """Weights of what a codebook tells apart: of a kernel, or of the groups that a sub-bit quantizer makes."""
+    quantizer = module.weight_quantizer
+    return quantizer.taps if isinstance(quantizer, SubBit) else own
 
 
 def _planes(module: Layer, path: str) -> list[Array]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.params import BinaryOwner
-from signbit.quantizers import Quantizer, RankedQuantizer, SignQuantizer, TwoLevel, create_quantizer
+from signbit.quantizers import Quantizer, RankedQuantizer, SignQuantizer, create_quantizer
 
 __all__ = ["BinaryLayer"]
 
@@ -44,9 +44,9 @@ class BinaryLayer(BinaryOwner):
                 "have; use scale='none'"
             )
         if isinstance(self.input_quantizer, RankedQuantizer):
-            kind = "two" if isinstance(self.input_quantizer, TwoLevel) else "ternary"
             raise ValueError(
-                f"input_quantizer: {kind} levels are of weights; use a sign, such as 'sign' or 'approxsign'"
+                f"input_quantizer: {type(self.input_quantizer).__name__} is for weights; use a sign, such as 'sign' or "
+                "'approxsign'"
             )
         if isinstance(self.weight_quantizer, RankedQuantizer):
             self.weight_quantizer.attach(self.weight)
@@ -126,10 +126,10 @@ class BinaryLayer(BinaryOwner):
             raise ValueError(f"{type(self).__name__} has a real weight (weight_quantizer=None), which has no bits")
         return self.weight_quantizer.bits(self.weight)
 
-    def _domain(self) -> TwoLevel | None:
+    def _domain(self) -> RankedQuantizer | None:
         """The weight quantizer, if its levels are not just ±scale."""
         quantizer = self.weight_quantizer
-        return quantizer if isinstance(quantizer, TwoLevel) and not quantizer.symmetric else None
+        return quantizer if isinstance(quantizer, RankedQuantizer) and not quantizer.symmetric else None
 
     def _input_code(self, input: Tensor) -> Tensor:
         """Code of the input; a real one is passed through."""

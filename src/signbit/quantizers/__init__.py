@@ -14,6 +14,7 @@ from signbit.quantizers.signs import (
     SwishSign,
 )
 from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, group_means, zero_split
+from signbit.quantizers.sub_bit import SubBit
 from signbit.quantizers.ternary import Ternary, TernarySplit, ternary_split
 from signbit.quantizers.two_level import TwoLevel
 
@@ -27,6 +28,7 @@ __all__ = [
     "RankedQuantizer",
     "SignQuantizer",
     "Split",
+    "SubBit",
     "SwishSign",
     "Ternary",
     "TernarySplit",

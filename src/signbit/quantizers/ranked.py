@@ -69,6 +69,11 @@ class RankedQuantizer(Quantizer, ABC):
         self.estimator = estimator
         self._all_allowed = all_allowed
 
+    @property
+    @abstractmethod
+    def symmetric(self) -> bool:
+        """Whether low is −high whatever the weight, so that a layer needs no window sum."""
+
     @abstractmethod
     def attach(self, weight: Tensor) -> None:
         """Checks the budget for the one layer that this belongs to, and makes what depends on its size.

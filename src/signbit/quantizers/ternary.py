@@ -94,6 +94,11 @@ class Ternary(RankedQuantizer):
         )
         self.scaling = scale
 
+    @property
+    @override
+    def symmetric(self) -> bool:
+        return True
+
     @override
     def attach(self, weight: Tensor) -> None:
         self._expect_budget(rows_of(weight, self.granularity).shape[1])

@@ -87,8 +87,8 @@ class TwoLevel(RankedQuantizer):
         self._ranked = closed or density is not None
 
     @property
+    @override
     def symmetric(self) -> bool:
-        """Whether low is −high whatever the weight, so that a layer needs no window sum."""
         return self.values == "signs"
 
     @override
