@@ -321,6 +321,34 @@ def test_a_state_that_one_member_refuses_changes_none():
     assert not optimizer.state
 
 
+@pytest.mark.parametrize(
+    "state",
+    [None, [], {}, {"state": {}}, {"state": [], "param_groups": []}, {"state": {0: 1}, "param_groups": []}],
+    ids=str,
+)
+@pytest.mark.parametrize("make", [Bop, lambda pairs: Latent(Adam(pairs)), None], ids=["bop", "latent", "hybrid"])
+def test_what_is_no_state_is_one_sentence(make, state):
+    net = model()
+    optimizer = Hybrid(net, binary=Bop, real=Adam)
+    if make is not None:
+        optimizer = make([nn.Parameter(torch.ones(3))])
+    with pytest.raises(
+        ValueError, match=r"cannot load this state: it lacks 'state', .*; load what state_dict\(\) gave"
+    ):
+        optimizer.load_state_dict(state)
+
+
+def test_statistics_that_are_no_tensors_are_refused():
+    weight = nn.Parameter(torch.ones(3))
+    weight.grad = torch.ones(3)
+    optimizer = Bop([weight])
+    optimizer.step()
+    saved = optimizer.state_dict()
+    saved["state"][0] = {"momentum": 1.0}
+    with pytest.raises(ValueError, match="momentum is float, not a tensor"):
+        Bop([weight]).load_state_dict(saved)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_is_one_optimizer_to_lightning(tmp_path):
     lightning = pytest.importorskip("lightning")

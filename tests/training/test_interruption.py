@@ -236,6 +236,28 @@ def test_a_run_of_another_signbit(trained: Result, tmp_path: Path) -> None:
         assert "its weights stand: `signbit eval" in told
 
 
+@pytest.mark.parametrize(
+    ("states", "reason"),
+    [
+        ({}, "the checkpoint has dict as optimizer_states"),
+        ([], "there are 0 states for one optimizer"),
+        ([{}], "Hybrid cannot load this state: it lacks 'state'"),
+        ([{"state": {}, "param_groups": []}], "the saved state has 0 groups and this Hybrid 2"),
+        ([{"state": [], "param_groups": [{"params": [0]}]}], "Hybrid cannot load this state: it lacks 'state'"),
+        ([{"state": {}, "param_groups": [{}, {}]}], "or 'param_groups', each with its 'params'"),
+    ],
+)
+def test_a_state_of_no_optimizer(trained: Result, tmp_path: Path, states: object, reason: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained.path, run)
+    checkpoint = torch.load(run / CHECKPOINT, weights_only=True)
+    torch.save({**checkpoint, "optimizer_states": states}, run / CHECKPOINT)
+    with pytest.raises(ValueError, match="its weights stand: `signbit eval") as told:
+        resume(run, progress=False, changed=True)
+    assert reason in str(told.value)
+    assert figures(run) == figures(trained.path)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"\xff"])
 def test_versions_that_nobody_can_read(trained: Result, tmp_path: Path, content: bytes | None) -> None:
     run = tmp_path / "run"

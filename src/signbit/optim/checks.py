@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["check_dense", "check_finite", "check_gradients", "check_saved", "named", "saved_states"]
+__all__ = [
+    "check_dense",
+    "check_finite",
+    "check_gradients",
+    "check_saved",
+    "check_structure",
+    "named",
+    "saved_states",
+]
 
 
 def named(group: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
@@ -54,6 +62,27 @@ def check_gradients(optimizer: Optimizer, step: int) -> None:
                 check_finite(name, parameter.grad, step)
 
 
+def check_structure(kind: str, state_dict: object) -> None:
+    """Refuses what is no optimizer's state dict at all, as a damaged or foreign checkpoint may hold.
+
+    Args:
+        kind: name of the optimizer that is to load it.
+        state_dict: anything.
+    """
+    saved = state_dict if isinstance(state_dict, Mapping) else {}
+    state, groups = saved.get("state"), saved.get("param_groups")
+    right = isinstance(state, Mapping) and all(isinstance(values, Mapping) for values in state.values())
+    if not (
+        right
+        and isinstance(groups, list)
+        and all(isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups)
+    ):
+        raise ValueError(
+            f"{kind} cannot load this state: it lacks 'state', with a dictionary for each parameter, or "
+            "'param_groups', each with its 'params'; load what state_dict() gave"
+        )
+
+
 def check_saved(
     optimizer: Optimizer,
     state_dict: Mapping[str, Any],
@@ -71,6 +100,7 @@ def check_saved(
         expected: keys of a parameter's state; None allows any.
     """
     kind = type(optimizer).__name__
+    check_structure(kind, state_dict)
     # Unpickling leaves a default in torch's optimizers that their groups do not have.
     known = optimizer.defaults.keys() & optimizer.param_groups[0].keys()
     for group in state_dict["param_groups"]:
@@ -88,6 +118,11 @@ def check_saved(
                 f"instead of {', '.join(sorted(expected))}; build the optimizer that saved it"
             )
         for key in state if shaped is None else shaped if state else ():
+            if shaped is not None and not isinstance(state[key], Tensor):
+                raise ValueError(
+                    f"{kind} cannot load this state: {key} is {type(state[key]).__name__}, not a tensor; load what "
+                    "state_dict() gave"
+                )
             if isinstance(state[key], Tensor) and not _fits(state[key], weight, exactly=shaped is not None):
                 raise ValueError(
                     f"{kind} cannot load this state: {key} has shape {tuple(state[key].shape)}, its weight "

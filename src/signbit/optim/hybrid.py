@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from signbit.optim.checks import check_gradients, check_saved, named
+from signbit.optim.checks import check_gradients, check_saved, check_structure, named
 from signbit.optim.latent import Latent
 from signbit.optim.latent_free import LatentFree, check_signs, refuse_latent_domains
 from signbit.optim.strict import StrictOptimizer
@@ -156,6 +156,17 @@ class Hybrid(Optimizer):
             ValueError: the number of groups differs, or a member's part is of another optimizer or shape; nothing is
                 restored.
         """
+        self.check_state_dict(state_dict)
+        parts = {name: self._part(name, state_dict) for name in self.members}
+        for name, member in self.members.items():
+            positions = self.group_indices(name)
+            member.load_state_dict(parts[name])
+            for position, group in zip(positions, member.param_groups, strict=True):
+                self.param_groups[position] = group
+
+    def check_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Refuses what `load_state_dict` would, and restores nothing."""
+        check_structure("Hybrid", state_dict)
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError(f"the saved state has {len(saved)} groups and this Hybrid {len(self.param_groups)}")
@@ -165,17 +176,12 @@ class Hybrid(Optimizer):
                     f"the saved state has {len(group['params'])} parameters in group {index} and this Hybrid "
                     f"{len(own['params'])}; load it for the model it was saved with"
                 )
-        parts = {name: self._part(name, state_dict) for name in self.members}
         for name, member in self.members.items():
+            part = self._part(name, state_dict)
             if isinstance(member, StrictOptimizer):
-                member.check_state_dict(parts[name])
+                member.check_state_dict(part)
             else:
-                check_saved(member.optimizer if isinstance(member, Latent) else member, parts[name])
-        for name, member in self.members.items():
-            positions = self.group_indices(name)
-            member.load_state_dict(parts[name])
-            for position, group in zip(positions, member.param_groups, strict=True):
-                self.param_groups[position] = group
+                check_saved(member.optimizer if isinstance(member, Latent) else member, part)
 
     def _part(self, member: str, state_dict: Mapping[str, Any]) -> dict[str, Any]:
         """What a member has of a saved state."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from signbit.models import create_model
+from signbit.optim import Hybrid
 from signbit.packed import ImagePreparation
 from signbit.runs.files import METRICS, RECIPE, read_metrics
 from signbit.training.files import write_whole
@@ -105,18 +106,42 @@ def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:
     return create_model(recipe.model.name, num_classes=num_classes, in_chans=in_chans, **recipe.model.options)
 
 
-WHOLE = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states", "totals")
+WHOLE: dict[str, type] = {
+    "callbacks": dict,
+    "epoch": int,
+    "global_step": int,
+    "loops": dict,
+    "lr_schedulers": list,
+    "optimizer_states": list,
+    "pytorch-lightning_version": str,
+    "totals": Tensor,
+}
 """What a checkpoint holds beside the weights, so that a run can go on."""
 
 
 def expect_whole(checkpoint: Mapping[str, Any], run: Path) -> None:
     """Raises `ValueError` unless the run can go on from its checkpoint."""
-    missing = [key for key in (*WHOLE, "pytorch-lightning_version") if key not in checkpoint]
-    if missing:
+    for key, kind in WHOLE.items():
+        if not isinstance(checkpoint.get(key), kind):
+            found = f"has {type(checkpoint[key]).__name__} as {key}" if key in checkpoint else f"has no {key}"
+            raise ValueError(
+                f"{run}: the checkpoint {found}, so another signbit or another program made it, and the run cannot go "
+                f"on; its weights stand: `signbit eval {run}`, `signbit export {run}`"
+            )
+
+
+def expect_optimizer(checkpoint: Mapping[str, Any], optimizer: Hybrid, run: Path) -> None:
+    """Raises `ValueError` unless `optimizer` can load the state of a whole checkpoint."""
+    states = checkpoint["optimizer_states"]
+    try:
+        if len(states) != 1:
+            raise ValueError(f"there are {len(states)} states for one optimizer")
+        optimizer.check_state_dict(states[0])
+    except ValueError as error:
         raise ValueError(
-            f"{run}: the checkpoint has no {missing[0]}, so another signbit or another program made it, and the run "
-            f"cannot go on; its weights stand: `signbit eval {run}`, `signbit export {run}`"
-        )
+            f"{run}: the optimizer's state in the checkpoint does not fit the run ({error}), so it cannot go on; its "
+            f"weights stand: `signbit eval {run}`, `signbit export {run}`"
+        ) from None
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

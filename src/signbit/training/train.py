@@ -30,6 +30,7 @@ from signbit.training.run import (
     RECIPE,
     TENSORBOARD,
     build_model,
+    expect_optimizer,
     expect_whole,
     forget_metrics,
     load_weights,
@@ -140,6 +141,7 @@ def resume(
         write_origin(path, data)
         if checkpoint is not None:
             load_weights(module, checkpoint["state_dict"], rest[0].recipe, path)
+            expect_optimizer(checkpoint, module.hybrid, path)
             if not changed and module.fingerprint != checkpoint.get("teacher"):
                 raise ValueError(
                     f"{path} has learnt from another teacher; give it back, train anew in another directory, or resume "
