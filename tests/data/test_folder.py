@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from signbit.data import DataError, ImageFiles, load
+from signbit.data import DataError, ImageFiles, load, sets
 
 
 def save(path: Path, *, size: tuple[int, int] = (6, 5), colour: tuple[int, int, int] = (255, 0, 0)) -> None:
@@ -72,7 +72,7 @@ def test_missing_folders_say_what_to_do(tmp_path: Path, root: Path) -> None:
     with pytest.raises(DataError, match=r"no folders of classes in .*none/train; put one folder per class there"):
         load("image-folder", tmp_path / "none")
     (root / "train" / "cow").mkdir()
-    with pytest.raises(DataError, match=r"train/cow has no image \(.*\); put some there or remove the folder"):
+    with pytest.raises(DataError, match=r"train/cow has no image \(.*\), nor has its folder images; put some there"):
         load("image-folder", root)
     (root / "train" / "cow").rmdir()
     (root / "val" / "cat" / "a.PNG").unlink()
@@ -81,6 +81,46 @@ def test_missing_folders_say_what_to_do(tmp_path: Path, root: Path) -> None:
     save(root / "val" / "dog" / "a.png")
     with pytest.raises(DataError, match="has no class 'dog'"):
         load("image-folder", root, "test")
+
+
+@pytest.fixture
+def tiny_imagenet(tmp_path: Path) -> Path:
+    """The layout of the official archive."""
+    for label, kind in enumerate(("n02", "n01")):
+        for number in range(3):
+            save(tmp_path / "train" / kind / "images" / f"{kind}_{number}.JPEG", colour=(0, 60 * label, 0))
+        (tmp_path / "train" / kind / f"{kind}_boxes.txt").write_text("n01_0.JPEG\t0\t0\t5\t4\n")
+    lines = []
+    for number, kind in enumerate(("n01", "n02", "n01")):
+        save(tmp_path / "val" / "images" / f"val_{number}.JPEG", colour=(90 * number, 0, 0))
+        lines.append(f"val_{number}.JPEG\t{kind}\t0\t0\t5\t4\n")
+    (tmp_path / "val" / "val_annotations.txt").write_text("".join(lines))
+    save(tmp_path / "test" / "images" / "test_0.JPEG")
+    return tmp_path
+
+
+def test_tiny_imagenet_as_it_is_distributed(tiny_imagenet: Path) -> None:
+    training, test = (load("image-folder", tiny_imagenet, split) for split in ("train", "test"))
+    assert training.classes == test.classes == ("n01", "n02")
+    assert training.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert isinstance(training.images, ImageFiles)
+    assert training.images.names[0] == b"n01/images/n01_0.JPEG"
+    assert test.labels.tolist() == [0, 0, 1]
+    assert isinstance(test.images, ImageFiles)
+    assert test.images.names.tolist() == [b"images/val_0.JPEG", b"images/val_2.JPEG", b"images/val_1.JPEG"]
+    assert (test.images[:][:, 0, 0, 0] // 85).tolist() == [0, 2, 1]
+    assert sets.kind(tiny_imagenet, "test") == "image-folder"
+
+
+@pytest.mark.parametrize("line", ["val_0.JPEG n01", "val_0.JPEG\t", "../val_0.JPEG\tn01", ""])
+def test_damaged_annotations_are_named(tiny_imagenet: Path, line: str) -> None:
+    path = tiny_imagenet / "val" / "val_annotations.txt"
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(DataError, match=r"val_annotations\.txt: line 4 is no file name and class"):
+        load("image-folder", tiny_imagenet, "test")
+    path.write_text("val_0.JPEG\tn99\n")
+    with pytest.raises(DataError, match="the training part has no class 'n99'"):
+        load("image-folder", tiny_imagenet, "test")
 
 
 def test_a_damaged_image_is_named(root: Path) -> None:

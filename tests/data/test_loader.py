@@ -56,6 +56,14 @@ def test_workers_change_nothing(files: Dataset, seed: int | None) -> None:
         assert torch.equal(labels, other_labels)
 
 
+def test_no_more_workers_than_cores(files: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch warns of more; the images of a batch do not depend on it."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    loader = Loader(files, batch_size=9, workers=8)
+    assert loader.workers == 1
+    assert len(list(loader)) == 2
+
+
 def test_workers_are_forked_without_a_warning(files: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     fork = os.fork
 

@@ -11,6 +11,7 @@ from export.test_lower import SQUARE, Residual
 from signbit import nn as binary
 from signbit import runtime
 from signbit.export import to_graph, verify
+from signbit.export.verification import Comparison, Ties
 from signbit.packed import Graph, reference, save
 from signbit.packed import nodes as n
 
@@ -155,6 +156,53 @@ def test_ties_are_counted(engine):
     batch[:, 1] = batch[:, 0]
     found = verify(to_graph(model, image=image), batch=batch)
     assert [check.ties for check in found.nodes if check.op == "Sign"] == [4 * 64]
+
+
+def turned(value):
+    """The classes of the first sample in another order."""
+    value[0] = np.roll(value[0], 1)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("samples", "tied", "passed"), [(4, True, True), (9, True, True), (10, False, True), (4, False, False)]
+)
+def test_one_tie_among_few_samples_is_no_failure(engine, samples, tied, passed):
+    image = replace(SQUARE, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2))
+    stem = nn.Conv2d(3, 64, 1, bias=False)
+    model = nn.Sequential(stem, binary.BinaryConv2d(64, 64, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 5))
+    scramble(model)
+    stem.weight.data[0] = torch.tensor([1.0, -1.0, 0.0]).view(3, 1, 1)
+    batch = pixels(image, samples)
+    batch[:, 1] = batch[:, 0] // 2
+    if tied:
+        batch[0, 1] = batch[0, 0]
+    graph = to_graph(model, image=image)
+    whole = len(graph.nodes)
+    engine(lambda graph, value: turned(value.copy()) if len(graph.nodes) == whole else value)
+    found = verify(graph, batch=batch, model=model)
+    assert all(check.passed for check in found.nodes)
+    assert (found.network.agreeing, found.network.tied) == (samples - 1, int(tied))
+    assert found.passed == passed
+    assert ("(1 of the others tied)" in found.table()) == tied
+    assert ("or all but one tie of fewer than 10" in found.table()) == (samples < 10)
+
+
+def test_two_ties_among_few_samples_are_a_failure():
+    outputs = np.eye(4)
+    for wrong, passed in ((1, True), (2, False)):
+        found = Comparison(promise="agree")
+        got = np.concatenate([np.roll(outputs[:wrong], 1, axis=1), outputs[wrong:]])
+        found.add(outputs, got, Ties(np.ones(4, bool), np.zeros(1)))
+        assert (found.tied, found.passed) == (wrong, passed)
+
+
+def test_classes_within_the_bound_of_the_outputs_are_a_tie():
+    expected, got = np.array([[1.0, 1.1, 0.0]]), np.array([[1.1, 1.0, 0.0]])
+    for bound, passed in ((0.05, True), (0.04, False)):
+        found = Comparison(promise="agree")
+        found.add(expected, got, Ties(np.zeros(1, bool), np.full(1, bound + 1e-9)))
+        assert found.passed == passed
 
 
 def test_what_cannot_be_verified(engine):

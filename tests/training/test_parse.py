@@ -79,7 +79,7 @@ def test_overrides_change_only_their_key(words: list[str], expected: Recipe) -> 
         (["--epoch", "5"], "unknown key 'epoch'; nearest: epochs"),
         (["--optim.threshold", "1"], "unknown key 'optim.threshold'; nearest: optim.options.threshold"),
         (["--optim.nam", "bop"], "unknown key 'optim.nam'; nearest: optim.name"),
-        (["--zzz=1"], "unknown key 'zzz'; known: name, data.name"),
+        (["--zzz=1"], "unknown key 'zzz'; known: name, data, model, .*; `signbit recipes NAME` shows"),
         (["--data.augmentation", "x"], "'data.augmentation' is a group; set .*data.augmentation.crop_padding"),
         (["--epochs", "many"], "^epochs must be int, got many$"),
         (["--epochs", "0"], "^epochs must be >= 1, got 0$"),

@@ -1,4 +1,8 @@
-"""Image folders: root/train/CLASS/*.jpg and root/test (or val)/CLASS/*.jpg, one folder per class."""
+"""Image folders: root/train/CLASS/*.jpg and root/test (or val)/CLASS/*.jpg, one folder per class.
+
+Tiny-ImageNet as it is distributed has its images one folder deeper, train/CLASS/images/*.JPEG, and those of val in one
+folder, with their classes in val/val_annotations.txt.
+"""
 
 import os
 from pathlib import Path
@@ -14,6 +18,7 @@ from signbit.packed.image import FORMATS
 
 SPLITS = {"train": ("train",), "test": ("test", "val")}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm")
+ANNOTATIONS = "val_annotations.txt"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -50,15 +55,10 @@ def load_folder(
     folder = _find(root, split)
     names: list[bytes] = []
     labels: list[int] = []
-    for kind in _classes(folder):
+    for kind, files in _listed(folder, split).items():
         if kind not in classes:
             raise DataError(f"{folder / kind}: the training part has no class {kind!r}; remove the folder")
-        files = sorted(file for file in os.listdir(folder / kind) if file.lower().endswith(SUFFIXES))
-        if not files and split == "train":
-            raise DataError(
-                f"{folder / kind} has no image ({', '.join(SUFFIXES)}); put some there or remove the folder"
-            )
-        names += [os.fsencode(os.path.join(kind, file)) for file in files]
+        names += [os.fsencode(file) for file in files]
         labels += [classes.index(kind)] * len(files)
     if not names:
         raise DataError(f"{folder}: no image ({', '.join(SUFFIXES)}) in any of its class folders; put some there")
@@ -84,6 +84,8 @@ def is_folder_of_classes(root: Path, split: str) -> bool:
 
 
 def _find(root: Path, split: str) -> Path:
+    if split == "test" and (root / "val" / ANNOTATIONS).is_file():
+        return root / "val"
     for folder in SPLITS[split]:
         if _classes(root / folder):
             return root / folder
@@ -99,6 +101,41 @@ def _classes(folder: Path) -> tuple[str, ...]:
         return ()
     with os.scandir(folder) as entries:
         return tuple(sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")))
+
+
+def _listed(folder: Path, split: str) -> dict[str, list[str]]:
+    """Image files of each class, relative to the folder, sorted."""
+    if (folder / ANNOTATIONS).is_file():
+        return _annotated(folder)
+    found = {}
+    for kind in _classes(folder):
+        place = kind if _images(folder / kind) else os.path.join(kind, "images")
+        found[kind] = [os.path.join(place, file) for file in _images(folder / place)]
+        if not found[kind] and split == "train":
+            raise DataError(
+                f"{folder / kind} has no image ({', '.join(SUFFIXES)}), nor has its folder images; put some there or "
+                "remove the folder"
+            )
+    return found
+
+
+def _annotated(folder: Path) -> dict[str, list[str]]:
+    """The same, from lines of file name, class and more, separated by tabs."""
+    path = folder / ANNOTATIONS
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        file, tab, rest = line.partition("\t")
+        kind = rest.split("\t")[0]
+        if not tab or not kind or os.path.basename(file) != file:
+            raise DataError(f"{path}: line {number} is no file name and class, separated by a tab; get the file again")
+        found.setdefault(kind, []).append(os.path.join("images", file))
+    return {kind: sorted(found[kind]) for kind in sorted(found)}
+
+
+def _images(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in os.listdir(folder) if file.lower().endswith(SUFFIXES))
 
 
 def _common_size(folder: Path, names: list[bytes]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """Batches of a data set, in an order that is a function of a seed alone."""
 
+import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ class Loader:
         batch_size: images a batch.
         seed: None keeps the data set's order; a number shuffles, the same way in every pass.
         drop_last: leaves out a last batch that is not full.
-        workers: processes that decode image files ahead of time; 0 decodes in this one. Images in memory need none.
+        workers: processes that decode image files ahead of time, at most one for each core that this process may use;
+            0 decodes in this one. Images in memory need none.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Loader:
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
-        self.workers = workers if isinstance(dataset.images, ImageFiles) else 0
+        self.workers = min(workers, _cores()) if isinstance(dataset.images, ImageFiles) else 0
         self.given = 0
         self.start = 0
 
@@ -97,6 +99,10 @@ class Loader:
             if isinstance(batch, DataError):
                 raise batch
             yield batch
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _leave_signals(worker: int) -> None:

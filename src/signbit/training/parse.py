@@ -219,4 +219,9 @@ def _check_keys(keys: Iterable[str], present: list[str]) -> None:
         every = [*dict.fromkeys([*known, *present])]
         last = [leaf for leaf in every if leaf.split(".")[-1] == key.split(".")[-1]]
         near = last[:3] or get_close_matches(key, every, n=3)
-        raise ValueError(f"unknown key {key!r}; {'nearest' if near else 'known'}: {', '.join(near or known)}")
+        if near:
+            raise ValueError(f"unknown key {key!r}; nearest: {', '.join(near)}")
+        first = dict.fromkeys(leaf.split(".")[0] for leaf in known)
+        raise ValueError(
+            f"unknown key {key!r}; known: {', '.join(first)}; `signbit recipes NAME` shows what is in them"
+        )

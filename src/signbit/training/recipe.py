@@ -24,7 +24,7 @@ class DataConfig:
         reserve: images kept out of training and validation for a final test, "last:N", "first:N" or "fraction:F" (of
             each class); null keeps none. CIFAR-10's fifth batch is "last:10000".
         validation: images held out of the others, by the same rules; null trains on all of them.
-        workers: processes that decode image files; 0 decodes in the training process.
+        workers: processes that decode image files, at most one for each core; 0 decodes in the training process.
         augmentation: random changes of the training images.
     """
 
