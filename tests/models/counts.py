@@ -11,6 +11,7 @@ from signbit.packed.report import inspect
 from signbit.params import named_binary_parameters
 
 NAMES = (
+    "binary_alexnet",
     "binarynet",
     "binarynet_valid",
     "vgg_small",
@@ -31,6 +32,7 @@ NAMES = (
 )
 
 SMALL = {
+    "binary": {"size": 64, "widths": (8, 16, 24, 24, 16), "hidden": (32, 32)},
     "xnornet": {"size": 64, "widths": (8, 16, 24, 24, 16), "hidden": (32, 32)},
     "reactnet": {"stem_width": 8, "widths": (16, 32), "depths": (1, 2)},
     "quicknet": {"widths": (16, 32, 64), "depths": (2, 1, 1)},
@@ -43,7 +45,7 @@ def small(name: str) -> dict[str, Any]:
 
 
 def side(name: str) -> int:
-    return 224 if name.startswith(("bireal", "react", "quicknet", "xnor")) else 32
+    return 224 if name.startswith(("bireal", "react", "quicknet", "xnor", "binary_alex")) else 32
 
 
 @dataclass(frozen=True)

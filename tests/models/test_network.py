@@ -25,12 +25,13 @@ EXPECTED = {
         ("birealnet18", "birealnet34", "react_resnet18", "react_resnet34"),
         ([64, 64, 128, 256, 512], [2, 4, 8, 16, 32]),
     ),
-    **dict.fromkeys(("xnornet_alexnet", "xnornet_alexnet_larq"), ([8, 16, 16], [8, 16, 32])),
+    **dict.fromkeys(("binary_alexnet", "xnornet_alexnet", "xnornet_alexnet_larq"), ([8, 16, 16], [8, 16, 32])),
     **dict.fromkeys(("reactnet_a", "reactnet_b", "reactnet_c"), ([8, 16, 32], [2, 2, 4])),
     **dict.fromkeys(("quicknet_small", "quicknet", "quicknet_large"), ([16, 16, 32, 64], [4, 4, 8, 16])),
 }
 UNPADDED = {
     "binarynet_valid": [30, 15, 7, 3],
+    "binary_alexnet": [7, 3, 1],
     "xnornet_alexnet": [7, 3, 1],
     "xnornet_alexnet_larq": [7, 3, 1],
 }

@@ -213,6 +213,27 @@ def test_a_second_moment_frozen_from_the_start_lets_nothing_flip(correction, for
     assert torch.equal(weight, torch.ones(65))
 
 
+def test_adams_correction_at_a_rate_that_float32_cannot_tell_from_zero():
+    """At 1e-7, float32 has 1.19e-7 for 1 − (1 − γ); the base point flips as the rule does in float64."""
+    gamma, sigma, threshold, eps = 1e-7, 1e-3, 1e-6, 1e-10
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.nn.Parameter(signs(2000, generator))
+    plain, momentum, second = (torch.zeros(2000, dtype=torch.float64) for _ in range(3))
+    plain += weight.detach()
+    optimizer = Bop2ndOrder([weight], lr=gamma, sigma=sigma, threshold=threshold, eps=eps, correction="adam")
+    for step in range(1, 101):
+        weight.grad = 5e-5 * torch.randn(2000, generator=generator)
+        optimizer.step()
+        momentum += gamma * (weight.grad.double() - momentum)
+        second += sigma * (weight.grad.double() ** 2 - second)
+        first_mass, second_mass = (-math.expm1(step * math.log1p(-rate)) for rate in (gamma, sigma))
+        ratio = momentum / first_mass / ((second / second_mass).sqrt() + eps)
+        plain = torch.where(plain * ratio > threshold, -plain, plain)
+        assert torch.equal(weight.detach().double(), plain)
+    assert optimizer.state[weight]["momentum_mass"] == pytest.approx(first_mass, rel=1e-12)
+    assert optimizer.state[weight]["second_moment_mass"] == pytest.approx(second_mass, rel=1e-12)
+
+
 def test_corrected():
     assert corrected(0.3, 1e-2, 0.1, 0.04) == pytest.approx((0.3 * 0.1 / 0.2, 1e-2 * 0.2))
     assert corrected(0.3, 1e-2, 1.0, 1.0) == (0.3, 1e-2)

@@ -102,8 +102,6 @@ ROWS = {
     "Bop, too noisy": (partial(Bop, lr=0.1, threshold=0.0), False, 0.193, 0.011, 2),
     "Bop2ndOrder": (partial(Bop2ndOrder, lr=1e-3, sigma=1e-3, threshold=1e-2), True, 0.777, 0.011, 5),
     "Bop2ndOrder, base point": (POINT, False, 0.756, 0.011, 2),
-    # 2 % of its weights flip in each of the last steps: seeds 0..3 gave .674, .722, .704, .728, a deviation of .024.
-    "Bop2ndOrder, base point, adam": (partial(POINT, correction="adam"), False, 0.735, 0.024, 2),
     "BAMSProd, κ 3": (partial(BAMSProd, lr=1e-2, kappa=3.0), True, 0.764, 0.011, 2),
     "BAMSProd, κ 1": (partial(BAMSProd, lr=1e-2, kappa=1.0), True, 0.753, 0.011, 2),
     "BAMSProd, κ .3": (partial(BAMSProd, lr=1e-2, kappa=0.3), True, 0.687, 0.011, 2),
@@ -117,6 +115,19 @@ def test_every_row_within_three_standard_deviations(name):
     # Of one run from a mean of several.
     spread = deviation * math.sqrt(1 + 1 / seeds)
     assert train(binary, linear=linear).accuracy == pytest.approx(accuracy, abs=3 * spread)
+
+
+@pytest.mark.slow
+def test_the_base_point_with_adams_correction():
+    # 1.8 % of the weights flip in each of the last steps, so that the accuracy after the last one is a draw: seeds 0..5
+    # gave .674 to .754, a deviation of .029, and the last 20 steps within a run deviate by .010 to .017. The flips are
+    # steady, so the mean of four runs is tested, and the flips of each.
+    results = [train(partial(POINT, correction="adam"), linear=False, seed=seed) for seed in range(4)]
+    mean = sum(result.accuracy for result in results) / 4
+    assert mean == pytest.approx(0.735, abs=3 * 0.029 * math.sqrt(1 / 4 + 1 / 2))
+    for result in results:
+        assert result.flip_rates[0] == pytest.approx(4.0e-2, rel=0.05)
+        assert result.flip_rates[-1] == pytest.approx(1.8e-2, rel=0.05)
 
 
 def recording(make, shares):

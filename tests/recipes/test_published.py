@@ -17,6 +17,7 @@ BOP = {
     "bop-study-tau0": (1e-3, 0.0, 1e-2, 100, 100, "binarynet_valid"),
     "bop-study-tau1e-5": (1e-3, 1e-5, 1e-2, 100, 100, "binarynet_valid"),
     "bop-cifar10": ((1e-4, 1e-8), 1e-8, 1e-2, 500, 50, "binarynet_valid"),
+    "bop-imagenet-alexnet": ((1e-4, 1e-6), 1e-8, (2.5e-3, 5e-6), 150, 1024, "binary_alexnet"),
     "bop-imagenet-xnornet": ((1e-4, 1e-6), 1e-8, (2.5e-3, 5e-6), 100, 1024, "xnornet_alexnet_larq"),
     "bop-imagenet-birealnet18": ((1e-4, 1e-6), 1e-8, (2.5e-3, 5e-6), 300, 1024, "birealnet18"),
     "bop-imagenet-birealnet18-v1": ((5e-4, 2.5e-6), 1e-7, (2.5e-3, 2.5e-6), 100, 256, "birealnet18"),

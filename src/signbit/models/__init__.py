@@ -1,5 +1,6 @@
 """Networks built of binary layers, by name."""
 
+from signbit.models.binary_alexnet import binary_alexnet
 from signbit.models.binarynet import binarynet, binarynet_valid
 from signbit.models.birealnet import birealnet18, birealnet34, react_resnet18, react_resnet34
 from signbit.models.mlp import mnist_mlp
@@ -19,6 +20,7 @@ __all__ = [
     "FeatureMaps",
     "Network",
     "ResidualBlock",
+    "binary_alexnet",
     "binarynet",
     "binarynet_valid",
     "birealnet18",
