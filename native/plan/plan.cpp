@@ -102,10 +102,10 @@ std::size_t Plan::step_scratch(const Step& step, std::size_t rows) const {
 }
 
 void Plan::run_step(const Step& step, const Memory& memory, std::size_t samples) const {
-  const auto threads = static_cast<std::size_t>(pool_.threads());
+  const auto threads = static_cast<std::size_t>(pool_.ready());
   const std::size_t total = samples * values_[stages_[step.stages.back()].output].edge.positions();
-  if (step.splits && threads > 1 && total < 2 * threads) return run_split(step, memory, samples);
-  if (threads > 1 && run_divided(step, total, memory, samples)) return;
+  if (step.splits && threads > 1 && total < 2 * threads) return run_split(step, threads, memory, samples);
+  if (threads > 1 && run_divided(step, total, threads, memory, samples)) return;
   const std::size_t even = divide_up(total, threads);
   const std::size_t share =
       round_up(even, even < step.tile_rows ? step.granule : std::lcm(step.granule, step.tile_rows));
@@ -117,8 +117,8 @@ void Plan::run_step(const Step& step, const Memory& memory, std::size_t samples)
 }
 
 // Few tiles: as the operator that holds most of the time divides them.
-bool Plan::run_divided(const Step& step, std::size_t total, const Memory& memory, std::size_t samples) const {
-  const auto threads = static_cast<std::size_t>(pool_.threads());
+bool Plan::run_divided(const Step& step, std::size_t total, std::size_t threads, const Memory& memory,
+                       std::size_t samples) const {
   if (step.granule > 1) return false;
   Share shares[kMostShares];
   const Operator& head = *stages_[step.stages.front()].op;
@@ -143,11 +143,10 @@ std::vector<std::pair<std::size_t, std::vector<Choice>>> Plan::choices(std::size
   return list;
 }
 
-void Plan::run_split(const Step& step, const Memory& memory, std::size_t samples) const {
+void Plan::run_split(const Step& step, std::size_t threads, const Memory& memory, std::size_t samples) const {
   const Stage& head = stages_[step.stages.front()];
   const PlanValue& value = values_[head.output];
   const std::size_t filters = value.edge.channels, rows = samples * value.edge.positions();
-  const auto threads = static_cast<std::size_t>(pool_.threads());
   const std::size_t width = round_up(divide_up(filters, threads), head.op->filter_granule());
   const std::byte* input = address(memory, head.inputs[0], samples);
   pool_.run(divide_up(filters, width), [&](std::size_t index, int thread) {

@@ -98,8 +98,9 @@ class Plan {
   void give_back(std::unique_ptr<Memory> memory) const;
   std::byte* address(const Memory& memory, Value value, std::size_t samples) const;
   void run_step(const Step& step, const Memory& memory, std::size_t samples) const;
-  void run_split(const Step& step, const Memory& memory, std::size_t samples) const;
-  bool run_divided(const Step& step, std::size_t total, const Memory& memory, std::size_t samples) const;
+  void run_split(const Step& step, std::size_t threads, const Memory& memory, std::size_t samples) const;
+  bool run_divided(const Step& step, std::size_t total, std::size_t threads, const Memory& memory,
+                   std::size_t samples) const;
   void run_block(const Step& step, std::size_t from_stage, std::size_t first, std::size_t rows, int thread,
                  const Memory& memory, std::size_t samples, std::size_t filter_begin = 0,
                  std::size_t filter_end = static_cast<std::size_t>(-1)) const;

@@ -1,9 +1,14 @@
 #include "plan/threads.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#endif
+#if defined(__linux__)
+#include <sched.h>
 #endif
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -14,8 +19,21 @@ namespace {
 
 // Long enough to bridge the gap between two steps of a plan, or a step that does not divide; short enough not
 // to burn a core between two runs. A pause takes from 5 to 50 ns, so that the clock decides.
-constexpr std::chrono::microseconds kSpinning{100};
+constexpr std::int64_t kSpinning = 100'000;
 constexpr int kPausesPerLook = 32;
+// A helper needs some time to wake. After this much without one, the caller goes on alone for a while, each
+// time twice as long.
+constexpr std::int64_t kPatience = 500'000, kFirstRest = 1'000'000, kLongestRest = 64'000'000;
+// What helpers save is credited to them up to here, so that a little noise does not count; once they have
+// cost more, the caller goes on alone for so many times the rest, and so loses no more than that share of its
+// time.
+constexpr std::int64_t kMostCredit = 1'000'000, kRestPerLoss = 8;
+constexpr std::size_t kMostParts = 0xffffffffu;
+
+std::int64_t now() {
+  const auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+}
 
 void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -23,14 +41,23 @@ void pause() {
 #endif
 }
 
-void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
-  const auto end = std::chrono::steady_clock::now() + kSpinning;
-  do {
+// The core that runs this thread, or -1 where the system does not say.
+int core() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old, bool spin) {
+  for (const std::int64_t end = spin ? now() + kSpinning : 0; end > 0;) {
     for (int i = 0; i < kPausesPerLook; ++i) {
       if (value.load(std::memory_order_acquire) != old) return;
       pause();
     }
-  } while (std::chrono::steady_clock::now() < end);
+    if (now() >= end) break;
+  }
   value.wait(old, std::memory_order_acquire);
 }
 
@@ -43,17 +70,19 @@ void count_forks() {
 #endif
 }
 
+std::uint32_t unclaimed(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket); }
+
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : rest_(kFirstRest) {
   count_forks();
   forks_at_start_ = forks.load();
   try {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
   } catch (...) {
     stop_ = true;
-    generation_.fetch_add(1);
-    generation_.notify_all();
+    signal_.fetch_add(1);
+    signal_.notify_all();
     for (std::thread& worker : workers_) worker.join();
     throw;
   }
@@ -61,45 +90,89 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   stop_ = true;
-  generation_.fetch_add(1);
-  generation_.notify_all();
+  signal_.fetch_add(1);
+  signal_.notify_all();
   // A forked child has the objects of the threads, not the threads.
   for (std::thread& worker : workers_) forked() ? worker.detach() : worker.join();
 }
 
 bool ThreadPool::forked() const { return forks.load(std::memory_order_relaxed) != forks_at_start_; }
 
+int ThreadPool::ready() const {
+  if (workers_.empty() || forked()) return 1;
+  return now() < rest_until_.load(std::memory_order_relaxed) ? 1 : threads();
+}
+
 void ThreadPool::share(std::size_t count, Call call, const void* context) {
   if (count == 0) return;
-  if (count == 1 || workers_.empty() || forked() || !busy_.try_lock()) {
+  if (count == 1 || count > kMostParts || ready() == 1 || !busy_.try_lock()) {
     for (std::size_t i = 0; i < count; ++i) call(context, i, 0);
     return;
   }
   const std::lock_guard lock(busy_, std::adopt_lock);
-  count_ = count, call_ = call, context_ = context;
-  next_.store(0, std::memory_order_relaxed);
-  unfinished_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  take(0);
-  for (std::uint32_t left = unfinished_.load(std::memory_order_acquire); left > 0;
-       left = unfinished_.load(std::memory_order_acquire))
-    wait_while(unfinished_, left);
+  const std::int64_t start = now();
+  count_.store(count, std::memory_order_relaxed);
+  call_.store(call, std::memory_order_relaxed);
+  context_.store(context, std::memory_order_relaxed);
+  caller_core_.store(core(), std::memory_order_relaxed);
+  done_.store(0, std::memory_order_relaxed);
+  const std::uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+  ticket_.store(job << 32 | count, std::memory_order_release);
+  signal_.fetch_add(1, std::memory_order_release);
+  signal_.notify_all();
+  const std::size_t taken = take(0);
+  const std::int64_t own_end = now();
+  for (std::uint32_t done = done_.load(std::memory_order_acquire); done < count;
+       done = done_.load(std::memory_order_acquire))
+    wait_while(done_, done, true);
+  judge(taken, count - taken, own_end - start, taken < count ? now() - own_end : 0);
 }
 
-void ThreadPool::take(int thread) {
-  for (std::size_t i = next_.fetch_add(1, std::memory_order_relaxed); i < count_;
-       i = next_.fetch_add(1, std::memory_order_relaxed))
-    call_(context_, i, thread);
+// The caller took `own` for its parts, and would have taken as long for each of the others.
+void ThreadPool::judge(std::size_t taken, std::size_t helped, Nanoseconds own, Nanoseconds waited) {
+  Nanoseconds rest = 0;
+  if (helped > 0) {
+    alone_ = 0;
+    rest_ = kFirstRest;
+    const double saved = static_cast<double>(own) * static_cast<double>(helped) /
+                         static_cast<double>(std::max(taken, std::size_t{1}));
+    credit_ = std::min(credit_ + static_cast<Nanoseconds>(saved) - waited, kMostCredit);
+    if (credit_ < 0) rest = -kRestPerLoss * std::exchange(credit_, 0);
+  } else if ((alone_ += own) > kPatience) {
+    alone_ = 0;
+    rest = rest_;
+    rest_ = std::min(2 * rest_, kLongestRest);
+  }
+  if (rest > 0) rest_until_.store(now() + rest, std::memory_order_relaxed);
+}
+
+std::size_t ThreadPool::take(int thread) {
+  std::size_t taken = 0;
+  for (std::uint64_t ticket = ticket_.load(std::memory_order_acquire); unclaimed(ticket) > 0;) {
+    const std::size_t count = count_.load(std::memory_order_relaxed);
+    const Call call = call_.load(std::memory_order_relaxed);
+    const void* context = context_.load(std::memory_order_relaxed);
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
+                                       std::memory_order_acquire))
+      continue;
+    call(context, count - unclaimed(ticket), thread);
+    ++taken;
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count && thread > 0) done_.notify_all();
+    ticket = ticket_.load(std::memory_order_acquire);
+  }
+  return taken;
 }
 
 void ThreadPool::serve(int thread) {
+  bool spin = true;
   for (std::uint32_t seen = 0;;) {
-    wait_while(generation_, seen);
-    seen = generation_.load(std::memory_order_acquire);
+    wait_while(signal_, seen, spin);
+    seen = signal_.load(std::memory_order_acquire);
     if (stop_.load()) return;
-    take(thread);
-    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_all();
+    // On the caller's own core a helper only takes its place.
+    const int here = core();
+    spin = here < 0 || here != caller_core_.load(std::memory_order_relaxed);
+    if (spin) take(thread);
   }
 }
 
