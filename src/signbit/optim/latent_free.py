@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from signbit.optim.strict import StrictOptimizer
 from signbit.params import BinaryOwner
-from signbit.quantizers import RankedQuantizer, SignQuantizer
+from signbit.quantizers import RankedQuantizer, SignQuantizer, Ternary
 
 __all__ = [
     "LatentFree",
@@ -84,6 +84,8 @@ def refuse_latent_domains(model: nn.Module, optimizer: LatentFree) -> None:
 
 
 def _needs_latents(quantizer: object) -> str | None:
+    if isinstance(quantizer, Ternary) and quantizer.mask is not None and not quantizer.ranked:
+        quantizer = quantizer.estimator  # the mask says which weights are 0, and their signs are all that is left
     if isinstance(quantizer, RankedQuantizer):
         return f"{type(quantizer).__name__} tells weights apart by their size"
     if isinstance(quantizer, SignQuantizer):

@@ -1,5 +1,6 @@
 """From real numbers to bits: the sign, its surrogate gradients, and quantizers by name."""
 
+from signbit.quantizers.mask import MaskedQuantizer
 from signbit.quantizers.quantizer import Quantizer, schedule_quantizers
 from signbit.quantizers.ranked import RankedQuantizer
 from signbit.quantizers.registry import create_quantizer, list_quantizers, register
@@ -13,7 +14,15 @@ from signbit.quantizers.signs import (
     SignQuantizer,
     SwishSign,
 )
-from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, group_means, zero_split
+from signbit.quantizers.splits import (
+    Split,
+    at_most_split,
+    exact_split,
+    free_split,
+    given_split,
+    group_means,
+    zero_split,
+)
 from signbit.quantizers.sub_bit import SubBit
 from signbit.quantizers.ternary import Ternary, TernarySplit, ternary_split
 from signbit.quantizers.two_level import TwoLevel
@@ -24,6 +33,7 @@ __all__ = [
     "EdeSign",
     "FourierSign",
     "IdentitySign",
+    "MaskedQuantizer",
     "Quantizer",
     "RankedQuantizer",
     "SignQuantizer",
@@ -37,6 +47,7 @@ __all__ = [
     "create_quantizer",
     "exact_split",
     "free_split",
+    "given_split",
     "group_means",
     "list_quantizers",
     "register",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Split", "at_most_split", "exact_split", "free_split", "group_means", "zero_split"]
+__all__ = ["Split", "at_most_split", "exact_split", "free_split", "given_split", "group_means", "zero_split"]
 
 
 class Split(NamedTuple):
@@ -48,6 +48,16 @@ def group_means(weight: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     high = torch.where(count > 0, top / count.clamp(min=1), mean)
     low = torch.where(count < weight.shape[-1], rest / (weight.shape[-1] - count).clamp(min=1), mean)
     return low.to(weight.dtype), high.to(weight.dtype)
+
+
+def given_split(weight: Tensor, upper: Tensor) -> Split:
+    """The two levels of least J for an assignment that somebody else has chosen.
+
+    Args:
+        weight: (..., n).
+        upper: bool (..., n), at least one True in each row.
+    """
+    return Split(upper, *group_means(weight, upper), torch.where(upper, weight, torch.inf).amin(-1))
 
 
 def free_split(weight: Tensor) -> Split:

@@ -8,12 +8,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from signbit.quantizers.budget import Granularity, rows_of
-from signbit.quantizers.ranked import Encoding, RankedQuantizer, check_choices, expect_distinct
+from signbit.quantizers.mask import MaskedQuantizer
+from signbit.quantizers.ranked import Encoding, check_choices, expect_distinct
 from signbit.quantizers.registry import register
 from signbit.quantizers.scale import Scale
 from signbit.quantizers.sign import code_with_surrogate, sign
 from signbit.quantizers.signs import SignQuantizer
-from signbit.quantizers.splits import check_ones, largest, zero_split
+from signbit.quantizers.splits import check_ones, given_split, largest, zero_split
 
 __all__ = ["Ternary", "TernarySplit", "ternary_split"]
 
@@ -41,10 +42,13 @@ def ternary_split(weight: Tensor, nonzeros: int | Tensor | None = None) -> Terna
 
     Args:
         weight: (..., n).
-        nonzeros: 1..n weights that are not 0; None is the best number, which maximises (Σ |w|)²/nonzeros.
+        nonzeros: 1..n weights that are not 0; None is the best number, which maximises (Σ |w|)²/nonzeros. Or a mask of
+            them, bool (..., n).
     """
     magnitude = weight.abs()
-    if nonzeros is None:
+    if isinstance(nonzeros, Tensor) and nonzeros.dtype == torch.bool:
+        kept = given_split(magnitude, nonzeros)
+    elif nonzeros is None:
         kept = zero_split(magnitude, both_tails=False)
     else:
         check_ones(weight, nonzeros)
@@ -54,7 +58,7 @@ def ternary_split(weight: Tensor, nonzeros: int | Tensor | None = None) -> Terna
 
 @register("ternary")
 @final
-class Ternary(RankedQuantizer):
+class Ternary(MaskedQuantizer):
     """Every weight is −s, 0 or +s; the largest magnitudes are kept (sparse ternary weights).
 
     The gradient of the latent weight is s·∂L/∂ŵ·(h(w − cut) + h(w + cut))/2, because the code is the mean of two signs,
@@ -92,6 +96,7 @@ class Ternary(RankedQuantizer):
             anneal=anneal,
             all_allowed=True,
         )
+        self.register_buffer("mask", None)
         self.scaling = scale
 
     @property
@@ -114,8 +119,12 @@ class Ternary(RankedQuantizer):
             ValueError: all magnitudes of a layer or filter are equal, or the budget rounds to none of them.
         """
         rows = rows_of(weight.detach(), self.granularity)
-        expect_distinct(rows.abs(), self.granularity, what="magnitudes")
-        split = ternary_split(rows, self._budget_of(rows.shape[1]))
+        if self.mask is None:
+            expect_distinct(rows.abs(), self.granularity, what="magnitudes")
+            nonzeros = self._budget_of(rows.shape[1])
+        else:
+            nonzeros = rows_of(self.mask, self.granularity)
+        split = ternary_split(rows, nonzeros)
         cut = split.cut.view(-1, *(1,) * (weight.dim() - 1))
         code = code_with_surrogate(weight, split.code.view(weight.shape), partial(self._surrogate, cut=cut))
         high = split.scale if self.scaling == "mean" else torch.ones_like(split.scale)
@@ -127,9 +136,16 @@ class Ternary(RankedQuantizer):
         return None if self.scaling == "none" else self.encode(weight).high
 
     @override
+    def ranking(self, weight: Tensor) -> Tensor:
+        return weight.abs()
+
+    @override
     def extra_repr(self) -> str:
         return f"density={self.target}, scale={self.scaling}, granularity={self.granularity}"
 
     def _surrogate(self, u: Tensor, *, cut: Tensor) -> Tensor:
         h = self.estimator.surrogate
-        return (h(u - cut) + h(u + cut)) / 2
+        if self.mask is None or self.ranked:
+            return (h(u - cut) + h(u + cut)) / 2
+        # The mask says which weights are 0, so that only signs are estimated.
+        return torch.where(self.mask, h(u), float(self.dense_gradient))

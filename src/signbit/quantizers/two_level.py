@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from signbit.quantizers.budget import Granularity, rows_of
-from signbit.quantizers.ranked import Encoding, RankedQuantizer, check_choices, expect_distinct
+from signbit.quantizers.mask import MaskedQuantizer
+from signbit.quantizers.ranked import Encoding, check_choices, expect_distinct
 from signbit.quantizers.registry import register
 from signbit.quantizers.sign import code_with_surrogate
 from signbit.quantizers.signs import SignQuantizer
-from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, largest, zero_split
+from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, given_split, largest, zero_split
 
 __all__ = ["Budget", "Tails", "TwoLevel", "Values"]
 
@@ -23,7 +24,7 @@ Tails = Literal["top", "both"]
 
 @register("twolevel")
 @final
-class TwoLevel(RankedQuantizer):
+class TwoLevel(MaskedQuantizer):
     """Every weight is one of two values, low (code −1, the set bit) or high (code +1) (SBNN, 2306.13515).
 
     A layer multiplies by ŵ = half·code + middle, with half = (high − low)/2 and middle = (high + low)/2: it gives
@@ -81,6 +82,7 @@ class TwoLevel(RankedQuantizer):
                 f"{1 - density:.3g} of the weights take, and which packed files list",
                 stacklevel=2,
             )
+        self.register_buffer("mask", None)
         self.values = values
         self.budget = budget
         self.tails = tails
@@ -115,7 +117,9 @@ class TwoLevel(RankedQuantizer):
         split = self._split(rows)
         code = split.upper.view(weight.shape).to(weight.dtype).mul_(2).sub_(1)
         cut = split.cut.view(-1, *(1,) * (weight.dim() - 1))
-        code = code_with_surrogate(weight - cut, code, self.estimator.surrogate)
+        # Where a mask says which weights are rare, no sign is estimated: a weight has the gradient of its level.
+        given = self.mask is not None and not self.ranked
+        code = code_with_surrogate(weight - cut, code, torch.ones_like if given else self.estimator.surrogate)
         low, high = split.low, split.high
         if self.values == "learned":
             low, high = self.middle - self.spread, self.middle + self.spread
@@ -130,20 +134,31 @@ class TwoLevel(RankedQuantizer):
         return (high - low) / 2
 
     @override
+    def ranking(self, weight: Tensor) -> Tensor:
+        return weight
+
+    @override
     def extra_repr(self) -> str:
         names = ("values", "target", "budget", "tails", "granularity")
         return ", ".join(f"{'density' if name == 'target' else name}={getattr(self, name)}" for name in names)
 
     def _split(self, rows: Tensor) -> Split:
         ones, both = self._budget_of(rows.shape[1]), self.tails == "both"
+        given = None if self.mask is None else given_split(rows, rows_of(self.mask, self.granularity))
         if self.values == "closed":
+            if given is not None:
+                return given
             if ones is None:
                 return free_split(rows)
             return (exact_split if self.budget == "exact" else at_most_split)(rows, ones, both_tails=both)
         if self.values == "zero":
+            if given is not None:
+                return given._replace(low=torch.zeros_like(given.low))
             return zero_split(rows, ones, both_tails=both)
         low, high = (0.0, 1.0) if self.values == "zero_one" else (-1.0, 1.0)
-        if ones is None:
+        if given is not None:
+            upper, cut = given.upper, given.cut
+        elif ones is None:
             cut = rows.new_full((len(rows),), 0.5 if self.values == "zero_one" else 0.0)
             upper = (rows < cut[:, None]).logical_not_()
         else:

@@ -1,0 +1,86 @@
+"""How a density is shared out among layers: the same for all, more for small layers (ERK), or by the weights' size."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Distribution", "erk", "global_counts", "layer_densities"]
+
+Distribution = Literal["uniform", "global", "erk"]
+
+
+def erk(shapes: Sequence[Sequence[int]], density: float, *, most: float = 1.0) -> list[float]:
+    """Densities after Erdős–Rényi-Kernel (1911.11134), in the order of the layers.
+
+    A layer gets ε·Σ dims/Π dims of its weights, with ε such that all layers together have `density`. Layers that would
+    get more than `most` get that, and ε is found again for the others.
+
+    Args:
+        shapes: of the weights.
+        density: fraction p of all weights together, in (0, most].
+        most: cap of a layer's density.
+    """
+    raw = [sum(shape) / prod(shape) for shape in shapes]
+    sizes = [prod(shape) for shape in shapes]
+    capped: set[int] = set()
+    while len(capped) < len(shapes):
+        free = [i for i in range(len(shapes)) if i not in capped]
+        left = density * sum(sizes) - most * sum(sizes[i] for i in capped)
+        epsilon = left / sum(raw[i] * sizes[i] for i in free)
+        over = {i for i in free if epsilon * raw[i] > most}
+        if not over:
+            return [most if i in capped else epsilon * raw[i] for i in range(len(shapes))]
+        capped |= over
+    return [most] * len(shapes)
+
+
+def global_counts(rankings: Sequence[Tensor], density: float) -> list[int]:
+    """How many of each layer's weights are among the largest of all layers together, at least one and never all.
+
+    Args:
+        rankings: what each layer's weights are ranked by, any shapes, on one scale (`scale_free`).
+        density: fraction of all weights together.
+    """
+    flat = torch.cat([ranking.flatten() for ranking in rankings])
+    chosen = flat.topk(round(density * flat.numel()), sorted=False).indices
+    edges = torch.tensor([ranking.numel() for ranking in rankings], device=chosen.device).cumsum(0)
+    counts = torch.bincount(torch.bucketize(chosen, edges, right=True), minlength=len(rankings)).tolist()
+    return [min(max(n, 1), r.numel() - 1) for n, r in zip(counts, rankings, strict=True)]
+
+
+def layer_densities(
+    shapes: Mapping[str, Sequence[int]],
+    density: float,
+    *,
+    distribution: Distribution = "uniform",
+    most: float = 1.0,
+    all_allowed: bool = True,
+) -> list[float]:
+    """The density of each layer, in order, under a budget that depends on shapes alone.
+
+    Args:
+        shapes: of the weights, by the layers' names.
+        density: fraction p, in (0, 1].
+        distribution: "uniform", round(p·n) of every layer, or "erk"; "global" begins like "uniform".
+        most: cap of a layer's density with "erk".
+        all_allowed: whether a layer may give every weight the same level.
+
+    Raises:
+        ValueError: a layer would have no such weight, or nothing else; it is named.
+    """
+    densities = [density] * len(shapes)
+    if distribution == "erk":
+        densities = erk(list(shapes.values()), density, most=max(most, density))
+    for (name, shape), share in zip(shapes.items(), densities, strict=True):
+        n = prod(shape)
+        count = round(share * n)
+        if count == 0 or (count == n and not all_allowed):
+            amount, way = ("no", "raise") if count == 0 else ("every", "lower")
+            raise ValueError(
+                f"density {density} ({distribution}) is {amount} weight of the {n} of {name}, whose density would be "
+                f"{share:.3g}; {way} the density, take another distribution, or give that layer another quantizer"
+            )
+    return densities

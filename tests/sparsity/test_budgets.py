@@ -1,0 +1,63 @@
+"""How a density is shared out among layers: sparse.md §2.4, check 1."""
+
+import pytest
+import torch
+
+from signbit.sparsity import erk
+from signbit.sparsity.budgets import global_counts, layer_densities
+
+RESNET18 = (
+    [(64, 64, 3, 3)] * 4
+    + [(128, 64, 3, 3)] + [(128, 128, 3, 3)] * 3
+    + [(256, 128, 3, 3)] + [(256, 256, 3, 3)] * 3
+    + [(512, 256, 3, 3)] + [(512, 512, 3, 3)] * 3
+)  # fmt: skip
+SIZES = [torch.Size(shape).numel() for shape in RESNET18]
+
+
+@pytest.mark.parametrize(
+    ("density", "expected"),
+    [
+        (0.05, (0.2725, 0.2013, 0.1332, 0.0991, 0.0658, 0.0492, 0.0327)),
+        (0.10, (0.5449, 0.4026, 0.2664, 0.1982, 0.1317, 0.0984, 0.0654)),
+    ],
+)
+def test_erk_on_resnet18(density, expected):
+    found = erk(RESNET18, density)
+    assert [found[i] for i in (0, 4, 5, 8, 9, 12, 13)] == pytest.approx(list(expected), abs=1e-4)
+    total = sum(share * size for share, size in zip(found, SIZES, strict=True))
+    assert total / sum(SIZES) == pytest.approx(density, abs=1e-12)
+    if density == 0.05:
+        assert found[0] / ((64 + 64 + 3 + 3) / SIZES[0]) == pytest.approx(74.9555, abs=1e-4)
+
+
+def test_erk_caps_and_shares_the_rest_out_again():
+    shapes = [(8, 8, 3, 3), (64, 64, 3, 3), (256, 256, 3, 3)]
+    sizes = [torch.Size(shape).numel() for shape in shapes]
+    for most in (1.0, 0.5):
+        found = erk(shapes, 0.2, most=most)
+        assert found[0] == most
+        assert max(found) <= most
+        assert sum(d * n for d, n in zip(found, sizes, strict=True)) / sum(sizes) == pytest.approx(0.2, abs=1e-12)
+    assert erk(shapes, 1.0) == pytest.approx([1.0, 1.0, 1.0])
+
+
+def test_global_counts_rank_all_layers_together():
+    rankings = [torch.arange(10.0), torch.arange(5.0, 25.0).view(4, 5)]
+    assert global_counts(rankings, 1 / 3) == [1, 10]  # of 10 in all, none of the first, which keeps one
+    assert global_counts([torch.arange(10.0), torch.arange(10.0)], 0.5) == [5, 5]
+    assert global_counts([torch.zeros(4), torch.ones(4)], 0.5) == [1, 3]
+
+
+def test_densities_and_their_refusals():
+    shapes = {"a": (10, 10), "b": (4, 25)}
+    assert layer_densities(shapes, 0.05) == [0.05, 0.05]
+    with pytest.raises(
+        ValueError, match=r"density 0\.004 \(uniform\) is no weight of the 100 of a, .* raise the density"
+    ):
+        layer_densities(shapes, 0.004)
+    with pytest.raises(
+        ValueError, match=r"density 1\.0 \(uniform\) is every weight of the 100 of a, .* lower the density"
+    ):
+        layer_densities(shapes, 1.0, all_allowed=False)
+    assert layer_densities(shapes, 1.0) == [1.0, 1.0]

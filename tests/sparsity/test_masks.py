@@ -1,0 +1,81 @@
+"""Pruning of torch on top of ours, through training, export and verify."""
+
+import pytest
+import torch
+from torch.nn.utils import prune
+
+from signbit.export import to_graph, verify
+from signbit.optim import Hybrid, Latent
+from signbit.packed import ImagePreparation
+from signbit.packed.report import inspect
+from signbit.sparsity import Sparsifier, SparsityConfig, adopt_pruning, masked_layers
+from sparsity.nets import network, train
+
+IMAGE = ImagePreparation(height=8, width=8, mode="L")
+
+
+def adam(parameters):
+    return torch.optim.Adam(parameters, 1e-2)
+
+
+def pruned(quantizer, amount=0.9):
+    model = network(quantizer)
+    for layer in (model[2], model[6]):
+        prune.l1_unstructured(layer, "weight", amount)
+    return model
+
+
+def expect_packed(model, density):
+    graph = to_graph(model.eval(), image=IMAGE)
+    found = verify(graph, model=model, samples=16)
+    assert found.passed, found.table()
+    assert sum(row.density is not None for row in inspect(graph).rows) >= 2
+    for layer in masked_layers(model):
+        weight = layer.owner.weight.detach()
+        rare = layer.quantizer(weight) == 1 if "Two" in type(layer.quantizer).__name__ else layer.quantizer(weight) != 0
+        assert rare.float().mean().item() == pytest.approx(density, abs=2e-3)
+
+
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("quantizer", ["ternary", "twolevel", "twolevel(values=learned)"])
+def test_torchs_masks_become_ours(quantizer, removed):
+    model = pruned(quantizer)
+    assert adopt_pruning(model) == ["2", "6"]
+    if removed:
+        for layer in (model[2], model[6]):
+            prune.remove(layer, "weight")
+    train(model, Hybrid(model, binary=lambda p: Latent(adam(p)), real=adam), 5)
+    expect_packed(model, 0.1)
+
+
+@pytest.mark.parametrize("method", ["topk", "rigl", "set", "static"])
+@pytest.mark.parametrize("quantizer", ["ternary", "twolevel"])
+def test_pruned_weights_never_enter(quantizer, method):
+    model = pruned(quantizer, 0.5)
+    found = Sparsifier(model, SparsityConfig(density=0.1, method=method, every=5), steps=30)
+    optimizer = Hybrid(model, binary=lambda p: Latent(adam(p)), real=adam)
+    found.follow(optimizer)
+
+    def check():
+        assert not any((layer.mask & ~layer.allowed).any() for layer in found.layers)
+
+    train(model, optimizer, 30, watch=check)
+    expect_packed(model, 0.1)
+
+
+def test_pruned_ternary_weights_stay_zero_without_us():
+    model = pruned("ternary")
+    train(model, Hybrid(model, binary=lambda p: Latent(adam(p)), real=adam), 5)
+    assert not model[2].weight_quantizer(model[2].weight)[model[2].weight_mask == 0].any()
+    assert verify(to_graph(model.eval(), image=IMAGE), model=model, samples=16).passed
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match=r"no layer with weights of two or three levels is pruned; call torch\.nn"):
+        adopt_pruning(network("ternary"))
+    model = network("ternary")
+    prune.custom_from_mask(model[2], "weight", torch.zeros_like(model[2].weight))
+    with pytest.raises(ValueError, match="2: all 2304 weights are pruned; leave some"):
+        adopt_pruning(model)
+    with pytest.raises(ValueError, match=r"2: Ternary keeps density=0\.2 itself"):
+        adopt_pruning(pruned("ternary(density=0.2)"))
