@@ -14,15 +14,7 @@ from signbit.quantizers.signs import (
     SignQuantizer,
     SwishSign,
 )
-from signbit.quantizers.splits import (
-    Split,
-    at_most_split,
-    exact_split,
-    free_split,
-    given_split,
-    group_means,
-    zero_split,
-)
+from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, group_means, zero_split
 from signbit.quantizers.sub_bit import SubBit
 from signbit.quantizers.ternary import Ternary, TernarySplit, ternary_split
 from signbit.quantizers.two_level import TwoLevel
@@ -47,7 +39,6 @@ __all__ = [
     "create_quantizer",
     "exact_split",
     "free_split",
-    "given_split",
     "group_means",
     "list_quantizers",
     "register",

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from signbit.sparsity import masked_layers
 from signbit.training.run import read_checkpoint, recipe_of, weights_of
 from signbit.training.stages import Stage, latest_stage, stages_of
 
-__all__ = ["check_handover", "source_of", "starting_weights"]
+__all__ = ["check_handover", "source_of", "starting_weights", "with_masks"]
 
 
 def source_of(stage: Stage) -> str | None:
@@ -41,6 +42,12 @@ def starting_weights(stage: Stage) -> dict[str, Tensor] | None:
         return weights_of(read_checkpoint(stage.earlier(source)))
     stages = stages_of(Path(source), recipe_of(Path(source)))
     return weights_of(read_checkpoint((latest_stage(stages) or stages[-1]).checkpoint))
+
+
+def with_masks(given: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """A state dict, and beside it the masks of a network that it knows nothing of: they are chosen before training."""
+    names = {f"{layer.name}.weight_quantizer.mask": layer.quantizer.mask for layer in masked_layers(model)}
+    return {name: mask for name, mask in names.items() if mask is not None} | dict(given)
 
 
 def check_handover(stage: Stage, given: Mapping[str, Tensor], taken: Mapping[str, Tensor]) -> None:

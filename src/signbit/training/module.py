@@ -21,6 +21,7 @@ from signbit.data import Dataset
 from signbit.data.augment import Augment, Mix, Prepare
 from signbit.data.loader import Batch, Loader, mix
 from signbit.quantizers import schedule_quantizers
+from signbit.sparsity import Sparsifier
 from signbit.training.diagnosis import origin_of_nonfinite
 from signbit.training.objective import Objective
 from signbit.training.optimizers import build_optimizer, build_schedulers
@@ -88,9 +89,15 @@ class Classification(LightningModule):
         self.prepare = Prepare(training.image)
         self.augment = Augment(recipe.data.augmentation, (training.image.height, training.image.width))
         self.mix = Mix(recipe.data.augmentation, len(training.classes))
-        self.hybrid = build_optimizer(recipe, model)
         self.batches = len(self.train_dataloader())
         self.steps = recipe.epochs * math.ceil(self.batches / recipe.accumulate)
+        # Before the optimizer, which may leave nothing of the weights but signs.
+        self.sparsifier: Sparsifier | None = None
+        if recipe.sparsity.density is not None:
+            self.sparsifier = Sparsifier(model, recipe.sparsity, steps=self.steps, seed=recipe.seed)
+        self.hybrid = build_optimizer(recipe, model)
+        if self.sparsifier is not None:
+            self.sparsifier.follow(self.hybrid.members["binary"])
         self.totals = _no_totals()
         self.fingerprint = None if teacher is None else teacher.fingerprint()
 
@@ -150,6 +157,8 @@ class Classification(LightningModule):
         loss, hits, count = self.totals.tolist()
         validation = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         reached = penalty_figures(self.recipe, self.model)
+        if self.sparsifier is not None:
+            reached |= {"density": self.sparsifier.reached(), "explored": self.sparsifier.explored()}
         return {"train_accuracy": hits / count, "train_loss": loss / count} | validation | reached
 
     @override
@@ -171,10 +180,13 @@ class Classification(LightningModule):
         checkpoint["recipe"] = asdict(self.recipe)
         checkpoint["totals"] = self.totals
         checkpoint["teacher"] = self.fingerprint
+        checkpoint["sparsity"] = None if self.sparsifier is None else self.sparsifier.state_dict()
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.totals = checkpoint["totals"]
+        if self.sparsifier is not None:
+            self.sparsifier.load_state_dict(checkpoint["sparsity"])
 
 
 def _scorer(model: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:

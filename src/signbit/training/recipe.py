@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from signbit.data.augment import Augmentation
 from signbit.losses import AttentionNorm
+from signbit.sparsity import SparsityConfig
 
 __all__ = ["DataConfig", "LossConfig", "ModelConfig", "OptimConfig", "PenaltyConfig", "Recipe", "Schedule"]
 
@@ -201,6 +202,7 @@ class Recipe:
         optim: optimizer of the binary weights.
         real: optimizer of all other parameters.
         penalty: soft budget of ones among the binary weights; none by default.
+        sparsity: masks of the rarer level, for weights that are "ternary" or "twolevel"; none by default.
         loss: what is minimised.
         teacher: network that `loss` compares with: an earlier stage, or a run directory; null takes the one given in
             Python, if any (`train`).
@@ -230,6 +232,7 @@ class Recipe:
     real: OptimConfig
     epochs: int
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    sparsity: SparsityConfig = field(default_factory=SparsityConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     teacher: str | None = None
     start: str = "previous"

@@ -15,6 +15,7 @@ from signbit.models import create_model
 from signbit.optim import Hybrid
 from signbit.packed import ImagePreparation
 from signbit.runs.files import METRICS, RECIPE, read_metrics
+from signbit.sparsity import attach_masks
 from signbit.training.files import write_whole
 from signbit.training.parse import load_recipe
 from signbit.training.recipe import Recipe
@@ -102,8 +103,14 @@ def recipe_of(run: Path) -> Recipe:
 
 
 def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:
-    """The recipe's network with fresh weights from torch's generator."""
-    return create_model(recipe.model.name, num_classes=num_classes, in_chans=in_chans, **recipe.model.options)
+    """The recipe's network with fresh weights from torch's generator, and with masks where the recipe has a budget."""
+    model = create_model(recipe.model.name, num_classes=num_classes, in_chans=in_chans, **recipe.model.options)
+    if recipe.sparsity.density is not None:
+        try:
+            attach_masks(model)
+        except ValueError as error:
+            raise ValueError(f"sparsity.density {recipe.sparsity.density}: {error}") from None
+    return model
 
 
 WHOLE: dict[str, type] = {
