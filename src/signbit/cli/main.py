@@ -24,6 +24,7 @@ VERBS = {
     "eval": "Measure the accuracy of a run or of a packed model.",
     "compare": "Compare runs: accuracy, flips and time, by seeds; as a table or as curves.",
     "summary": "Per layer of a run: bits, weights, operations, bytes, packed or why not.",
+    "sparsify": "Make a trained network sparse: a new run and a smaller packed file, verified and timed.",
     "export": "Turn a run into one packed file (.sbit).",
     "import": "Turn a FINN/QONNX file into a packed file.",
     "verify": "Prove that the engine computes what the packed model says, and what the run computes.",

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from signbit.data.augment import Augmentation
 from signbit.recipes.tuned import REAL_ADAM, adam
+from signbit.sparsity import SparsityConfig
 from signbit.training import DataConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
 
-__all__ = ["SBNN_CIFAR10", "SBNN_CIFAR10_AUTHORS", "SBNN_MNIST"]
+__all__ = ["EDE", "SBNN_CIFAR10", "SBNN_CIFAR10_AUTHORS", "SBNN_MNIST", "SPARSE_CIFAR10"]
 
 SBNN_MNIST = (
     Recipe(
@@ -30,7 +31,8 @@ SBNN_MNIST = (
 """784-256-256-10 on the signs of the pixels, closed levels, hard budget: a small network for trials."""
 
 _COSINE = {"lr": Schedule(kind="cosine", end=0.0)}
-_EDE = "ede(start=0.1,end=10)"
+EDE = "ede(start=0.1,end=10)"
+"""The estimator of the released code for CIFAR-10."""
 
 _AUTHORS = Recipe(
     name="sbnn-cifar10-authors",
@@ -44,8 +46,8 @@ _AUTHORS = Recipe(
         options={
             "shortcut": "conv",
             "pad_value": 0,
-            "quantizer": _EDE,
-            "weight_quantizer": f"twolevel(values=learned,surrogate='{_EDE}')",
+            "quantizer": EDE,
+            "weight_quantizer": f"twolevel(values=learned,surrogate='{EDE}')",
         },
     ),
     optim=OptimConfig(name="adam", options={"lr": 1e-3, "clip": 1.5}, schedules=_COSINE),
@@ -71,8 +73,8 @@ SBNN_CIFAR10 = (
             options={
                 "widths": [16, 32, 64, 128],
                 "shortcut": "repeat",
-                "quantizer": _EDE,
-                "weight_quantizer": f"twolevel(density=0.05,surrogate='{_EDE}')",
+                "quantizer": EDE,
+                "weight_quantizer": f"twolevel(density=0.05,surrogate='{EDE}')",
             },
         ),
         optim=replace(adam(lr=3e-3), schedules=_COSINE),
@@ -86,3 +88,17 @@ SBNN_CIFAR10 = (
 )
 """A quarter of the channels, closed levels under a hard budget, shortcuts without weights: real 1x1 shortcuts would
 outweigh all sparse weights."""
+
+SPARSE_CIFAR10 = (
+    replace(
+        SBNN_CIFAR10[0],
+        name="sparse-cifar10",
+        model=ModelConfig(
+            name="resnet18_cifar",
+            options=SBNN_CIFAR10[0].model.options | {"weight_quantizer": f"twolevel(surrogate='{EDE}')"},
+        ),
+        sparsity=SparsityConfig(density=0.05, every=10),
+        epochs=6,
+    ),
+)
+"""The same with masks, whose budget and way of pruning are keys of the recipe; short, for tables of many runs."""

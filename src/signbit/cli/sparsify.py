@@ -1,0 +1,122 @@
+"""Makes a trained network sparse: a new run that begins with its weights, and a packed file, verified.
+
+The weights become ternary, or take two levels {a, b} of which one is rare, and the density falls to its target while
+the network goes on learning. Accuracy, bytes and the time of a call are shown beside those of the dense network. Every
+key of the run's recipe can be set by its dotted name, such as --sparsity.every 50 or --optim.options.lr 1e-3.
+"""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from signbit import packed
+from signbit.cli.errors import UserError, require
+from signbit.cli.output import Output, duration, size, table
+from signbit.cli.progress import working
+from signbit.cli.sources import RUN_HELP, run_path
+from signbit.cli.timing import Timing, interleaved
+
+OVERRIDES = "keys of the recipe"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `signbit sparsify`; all others are keys of the recipe."""
+    parser.add_argument("source", metavar="run", help=RUN_HELP)
+    parser.add_argument("--density", type=float, help="fraction of the weights that take the rarer level, in (0, 1]")
+    parser.add_argument("--values", default="ternary", help="ternary, twolevel, signs, or a quantizer by name")
+    parser.add_argument("--distribution", default="uniform", help="of the density among layers: uniform, erk, global")
+    parser.add_argument("--method", default="topk", help="topk, flips, static, set or rigl (docs/sparse.md)")
+    parser.add_argument("--epochs", type=int, help="of the new run; default: half of those of the old one")
+    parser.add_argument("--run", help="directory to make; default: the next free one under runs/")
+    parser.add_argument("--out", help="the packed file to write; default: model.sbit in the new run")
+    parser.add_argument("--batch", type=int, default=1, help="images a call, for the times")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a call, for the times")
+
+
+def run(options: argparse.Namespace) -> Output:
+    """Trains, packs, verifies and compares; in Python `recipes.sparse_recipe`, then `training.train`."""
+    source = run_path(options.source)
+    if options.density is None:
+        raise UserError("--density is missing: the fraction of the weights that take the rarer level, such as 0.05")
+    if options.batch < 1:
+        raise UserError(f"--batch must be at least 1, got {options.batch}")
+    require("lightning", "training")
+    from signbit import export, recipes, training
+    from signbit.cli.train import free_run
+    from signbit.sparsity import Distribution, Method
+
+    for name, choices in (("distribution", get_args(Distribution)), ("method", get_args(Method))):
+        if getattr(options, name) not in choices:
+            raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(options, name)!r}")
+    dense = training.load_run(source)
+    recipe = recipes.sparse_recipe(
+        dense.recipe,
+        source,
+        density=options.density,
+        values=options.values,
+        distribution=options.distribution,
+        method=options.method,
+        epochs=options.epochs,
+    )
+    recipe = training.override(recipe, options.overrides)
+    with working(f"packing and measuring {source}"):
+        before = export.to_graph(dense.model, image=dense.image, labels=dense.labels)
+        right_before = training.evaluate_run(dense, root=recipe.data.root)
+    target = free_run(f"{source.name}-sparse") if options.run is None else Path(options.run)
+    result = training.train(recipe, target)
+    file = target / "model.sbit" if options.out is None else Path(options.out)
+    sparse = training.load_run(target)
+    with working(f"packing and measuring {target}"):
+        after = export.export(sparse.model, file, image=sparse.image, labels=sparse.labels)
+        right_after = training.evaluate_run(sparse)
+        training.record_result(sparse, "test", right_after)
+        proof = export.verify(after, model=sparse.model, batch=training.load_part(recipe.data, "test").images[:256])
+    with working("timing both"):
+        times, isa = _times(before, after, options.batch, options.threads)
+    sizes = {"dense": len(packed.dumps(before)), "sparse": file.stat().st_size}
+    rights = {"dense": right_before.accuracy, "sparse": right_after.accuracy}
+    smaller, faster = sizes["dense"] / sizes["sparse"], times["dense"].median / times["sparse"].median
+    call = f"{options.batch} image{'s' if options.batch > 1 else ''} a call, {isa}"
+    rows = [
+        ("test accuracy", *(f"{value:.2%}" for value in rights.values()), f"{rights['sparse'] - rights['dense']:+.2%}"),
+        ("bytes", *(size(value) for value in sizes.values()), f"{smaller:.2f}x smaller"),
+        (call, *(duration(times[name].median) for name in rights), f"{faster:.2f}x faster"),
+    ]
+    text = (
+        f"{target}: {result.metrics['density']:.2%} of the weights take the rarer level, "
+        f"{result.metrics['epoch']} epochs in {duration(result.seconds)}\n"
+        f"{table(('', 'dense', 'sparse', ''), rows)}\n"
+        f"{file}: verify {'passed' if proof.passed else 'failed'}, {proof.table().splitlines()[-1]}\n"
+        f"next: signbit inspect {file}; signbit bench {file}; signbit compare {source} {target}"
+    )
+    data = {
+        "source": source,
+        "run": target,
+        "file": file,
+        "density": result.metrics["density"],
+        "explored": result.metrics["explored"],
+        "seconds": result.seconds,
+        "accuracy": rights,
+        "bytes": sizes,
+        "times": {name: vars(timing) for name, timing in times.items()},
+        "smaller": smaller,
+        "faster": faster,
+        "batch": options.batch,
+        "threads": options.threads,
+        "isa": isa,
+        "verified": proof.passed,
+    }
+    return Output(text, data, code=0 if proof.passed else 1)
+
+
+def _times(before: packed.Graph, after: packed.Graph, batch: int, threads: int) -> tuple[dict[str, Timing], str]:
+    """Both networks, call by call in turns, on the same random images."""
+    import numpy as np
+
+    from signbit import runtime
+
+    models = {name: runtime.Model(graph, threads=threads) for name, graph in (("dense", before), ("sparse", after))}
+    edge = before.inputs["input"]
+    images = np.random.default_rng(0).integers(0, 256, (batch, *edge.shape), dtype=np.uint8)
+    calls = {name: (lambda model=model: model.run(images)) for name, model in models.items()}
+    return interleaved(calls, seconds=0.5), models["sparse"].isa

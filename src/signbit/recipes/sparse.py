@@ -1,0 +1,67 @@
+"""From the recipe of a dense network to one that makes it sparse, beginning with its weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from signbit.recipes.registry import get, names, optimizers
+from signbit.recipes.tuned import adam
+from signbit.sparsity import Distribution, Method, SparsityConfig
+from signbit.training import ModelConfig, OptimConfig, Recipe
+
+__all__ = ["VALUES", "sparse_recipe"]
+
+VALUES = {"twolevel": "twolevel", "ternary": "ternary", "signs": "twolevel(values=signs)"}
+"""Short words for the quantizers that sparse weights have: {α, β}, {−s, 0, s}, ±1."""
+
+_LATENT_FREE = ("bop", "bop2ndorder")
+
+
+def sparse_recipe(
+    recipe: Recipe,
+    run: Path,
+    *,
+    density: float,
+    values: str = "ternary",
+    distribution: Distribution = "uniform",
+    method: Method = "topk",
+    epochs: int | None = None,
+) -> Recipe:
+    """A recipe that begins with the weights of a run and ends sparse; all else is as in the run's own recipe.
+
+    Where weights of ±1 do not suit, the optimizer becomes Adam, at the rate that the recipe is tuned to, if it is.
+
+    Args:
+        recipe: of the run, or of its last stage.
+        run: directory of the run.
+        density: fraction of the weights, in (0, 1], that take the rarer level.
+        values: one of `VALUES`, or a quantizer such as "twolevel(values=learned)".
+        distribution: see `SparsityConfig`.
+        method: see `SparsityConfig`.
+        epochs: of the new run; None is half of those of the run, rounded up.
+    """
+    quantizer = VALUES.get(values, values)
+    latent_free = recipe.optim.name in _LATENT_FREE
+    keeps = method != "topk" and quantizer.startswith("ternary")
+    if latent_free and keeps and "surrogate" not in quantizer:
+        # The surrogate of weights that stay at ±1 must not vanish there.
+        quantizer = f"{quantizer.rstrip(')')}{',' if '(' in quantizer else '('}surrogate=sign)"
+    falling = method in ("topk", "flips")
+    return replace(
+        recipe,
+        name=f"{recipe.name}-sparse",
+        model=ModelConfig(name=recipe.model.name, options=recipe.model.options | {"weight_quantizer": quantizer}),
+        optim=_latent(recipe) if latent_free and not keeps else recipe.optim,
+        # Small steps on the way down; a mask that exchanges weights gives them time.
+        sparsity=SparsityConfig(
+            density=density, distribution=distribution, method=method, every=10 if falling else 100
+        ),
+        start=str(run),
+        teacher=str(run) if recipe.loss.needs_teacher else None,
+        stages={},
+        epochs=-(-recipe.epochs // 2) if epochs is None else epochs,
+    )
+
+
+def _latent(recipe: Recipe) -> OptimConfig:
+    tuned = recipe.name in names() and "adam" in optimizers(recipe.name)
+    return get(recipe.name, "adam").optim if tuned else adam(lr=3e-3)

@@ -1,0 +1,79 @@
+"""signbit sparsify: from a dense run to a sparse one and its file, through the real `main`."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from signbit import packed, recipes
+from signbit.cli.main import main
+from signbit.packed.report import inspect
+from signbit.recipes.tuned import bop
+from signbit.training import LossConfig
+
+
+@pytest.mark.parametrize("values", ["ternary", "twolevel"])
+def test_a_dense_run_becomes_a_sparse_file(digits_run, tmp_path, capsys, values):
+    file = tmp_path / "small.sbit"
+    words = ["--density", "0.1", "--values", values, "--epochs", "2", "--run", tmp_path / "sparse", "--out", file]
+    assert main(["sparsify", *map(str, [digits_run, *words]), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verified"]
+    assert found["density"] == pytest.approx(0.1, abs=2e-3)
+    assert found["bytes"]["sparse"] == file.stat().st_size
+    assert found["smaller"] > 1
+    assert 0 < found["accuracy"]["sparse"] < 1
+    assert found["times"].keys() == {"dense", "sparse"}
+    listed = [row.density for row in inspect(packed.load(file)).rows if row.density is not None]
+    assert max(listed) <= 0.12
+    assert main(["eval", str(tmp_path / "sparse"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == found["accuracy"]["sparse"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "--density is missing: the fraction of the weights that take the rarer level, such as 0.05"),
+        (["--density", "1.5"], "sparsity.density must be in (0, 1], got 1.5"),
+        (["--density", "0.1", "--method", "gmp"], "--method must be one of topk, flips, static, set, rigl, got 'gmp'"),
+        (
+            ["--density", "0.1", "--distribution", "all"],
+            "--distribution must be one of uniform, global, erk, got 'all'",
+        ),
+        (["--density", "0.1", "--batch", "0"], "--batch must be at least 1, got 0"),
+        (["--density", "0.1", "--values", "trinary"], "unknown quantizer 'trinary'; did you mean ternary?"),
+        (["--density", "1e-6"], "density 1e-06 (uniform) is no weight of the"),
+        (["--density", "0.1", "--sparsity.pattern", "1:4"], "sparsity.density 0.1 is not that of pattern 1:4"),
+        (["--density", "0.1", "--every", "5"], "unknown key 'every'; nearest:"),
+    ],
+)
+def test_one_sentence_for_every_mistake(digits_run, tmp_path, capsys, words, sentence):
+    assert main(["sparsify", str(digits_run), *words, "--run", str(tmp_path / "sparse")]) == 2
+    told = capsys.readouterr().err.strip()
+    assert sentence in told
+    assert "\n" not in told
+    assert not (tmp_path / "sparse").exists()
+
+
+def test_a_run_that_is_not_there(capsys):
+    assert main(["sparsify", "nowhere", "--density", "0.1"]) == 2
+    assert "run directory 'nowhere' does not exist" in capsys.readouterr().err
+
+
+def test_the_recipe_of_a_sparse_run():
+    dense, run = recipes.get("digits"), Path("runs/dense")
+    assert dense.optim.name == "bop2ndorder"
+    made = recipes.sparse_recipe(dense, run, density=0.1)
+    assert (made.start, made.epochs, made.optim.name) == ("runs/dense", 15, "adam")
+    assert made.optim == recipes.get("digits", "adam").optim
+    assert made.model.options["weight_quantizer"] == "ternary"
+    kept = recipes.sparse_recipe(dense, run, density=0.1, method="rigl")
+    assert kept.optim == dense.optim
+    assert kept.model.options["weight_quantizer"] == "ternary(surrogate=sign)"
+    two = recipes.sparse_recipe(dense, run, density=0.1, method="rigl", values="twolevel", epochs=3)
+    assert (two.optim.name, two.epochs) == ("adam", 3)
+    untuned = replace(dense, name="mine", optim=bop(lr=1e-3, threshold=1e-7), loss=LossConfig(distribution=1.0))
+    made = recipes.sparse_recipe(untuned, run, density=0.1, values="twolevel(values=learned)")
+    assert (made.optim.options["lr"], made.teacher) == (3e-3, "runs/dense")
+    assert made.model.options["weight_quantizer"] == "twolevel(values=learned)"
