@@ -6,7 +6,7 @@ from pathlib import Path
 from signbit.recipes.registry import get, names, optimizers
 from signbit.recipes.tuned import adam
 from signbit.sparsity import Distribution, Method, SparsityConfig
-from signbit.training import ModelConfig, OptimConfig, Recipe
+from signbit.training import ModelConfig, OptimConfig, PenaltyConfig, Recipe
 
 __all__ = ["VALUES", "sparse_recipe"]
 
@@ -55,6 +55,7 @@ def sparse_recipe(
         sparsity=SparsityConfig(
             density=density, distribution=distribution, method=method, every=10 if falling else 100
         ),
+        penalty=PenaltyConfig(),
         start=str(run),
         teacher=str(run) if recipe.loss.needs_teacher else None,
         stages={},
