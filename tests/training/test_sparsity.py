@@ -125,7 +125,10 @@ def test_the_fast_mode_moves_masks_too(sparse: Recipe, tmp_path: Path) -> None:
         (["--sparsity.drops", "0.3"], r"unknown key 'sparsity\.drops'; nearest: sparsity\.drop"),
         (["--sparsity.pattern", "4:2", "--sparsity.method", "topk"], r"sparsity\.pattern must be N:M with 1 <= N < M"),
         (["--sparsity.every", "100"], r"sparsity\.every 100 leaves no move of the masks in 48 updates; lower every"),
-        (["--sparsity.density", "1e-5"], r"density 1e-05 \(erk\) is no weight of the 18432 of stage0.conv, whose density would"),
+        (
+            ["--sparsity.density", "1e-5"],
+            r"density 1e-05 \(erk\) is no weight of the 18432 of stage0.conv, whose density would",
+        ),
         (["--model.options.weight_quantizer", "sign"], r"sparsity\.density 0\.1: no layer has weights of two or three"),
         (
             ["--model.options.weight_quantizer", "ternary(density=0.2)"],
