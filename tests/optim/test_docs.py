@@ -26,7 +26,9 @@ OPTIMIZERS = {
 
 
 def documented():
-    rows = re.findall(r"^\| ([^|]+?) \| .+ \| (\d+) \| (\d+) \| [^|]+ \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([^|]+?) \| .+ \| (\d+) \| (\d+) \| [^|]+ \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
     return {name: (int(state), int(total)) for name, state, total in rows}
 
 

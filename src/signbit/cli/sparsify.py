@@ -23,7 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit sparsify`; all others are keys of the recipe."""
     parser.add_argument("source", metavar="run", help=RUN_HELP)
     parser.add_argument("--density", type=float, help="fraction of the weights that take the rarer level, in (0, 1]")
-    parser.add_argument("--values", default="ternary", help="ternary, twolevel, signs, or a quantizer by name")
+    # Not `values`, which is a method of jsonargparse's namespaces.
+    parser.add_argument(
+        "--values", dest="levels", default="ternary", help="ternary, twolevel, signs, or a quantizer by name"
+    )
     parser.add_argument("--distribution", default="uniform", help="of the density among layers: uniform, erk, global")
     parser.add_argument("--method", default="topk", help="topk, flips, static, set or rigl (docs/sparse.md)")
     parser.add_argument("--epochs", type=int, help="of the new run; default: half of those of the old one")
@@ -53,7 +56,7 @@ def run(options: argparse.Namespace) -> Output:
         dense.recipe,
         source,
         density=options.density,
-        values=options.values,
+        values=options.levels,
         distribution=options.distribution,
         method=options.method,
         epochs=options.epochs,
@@ -79,14 +82,14 @@ def run(options: argparse.Namespace) -> Output:
     call = f"{options.batch} image{'s' if options.batch > 1 else ''} a call, {isa}"
     rows = [
         ("test accuracy", *(f"{value:.2%}" for value in rights.values()), f"{rights['sparse'] - rights['dense']:+.2%}"),
-        ("bytes", *(size(value) for value in sizes.values()), f"{smaller:.2f}x smaller"),
-        (call, *(duration(times[name].median) for name in rights), f"{faster:.2f}x faster"),
+        ("bytes", *(size(value) for value in sizes.values()), _ratio(smaller, "smaller", "larger")),
+        (call, *(duration(times[name].median) for name in rights), _ratio(faster, "faster", "slower")),
     ]
     text = (
         f"{target}: {result.metrics['density']:.2%} of the weights take the rarer level, "
         f"{result.metrics['epoch']} epochs in {duration(result.seconds)}\n"
         f"{table(('', 'dense', 'sparse', ''), rows)}\n"
-        f"{file}: verify {'passed' if proof.passed else 'failed'}, {proof.table().splitlines()[-1]}\n"
+        f"{file}: verify {'passed' if proof.passed else f'failed; signbit verify {file} --run {target} says where'}\n"
         f"next: signbit inspect {file}; signbit bench {file}; signbit compare {source} {target}"
     )
     data = {
@@ -107,6 +110,10 @@ def run(options: argparse.Namespace) -> Output:
         "verified": proof.passed,
     }
     return Output(text, data, code=0 if proof.passed else 1)
+
+
+def _ratio(gain: float, better: str, worse: str) -> str:
+    return f"{gain:.2f}x {better}" if gain >= 1 else f"{1 / gain:.2f}x {worse}"
 
 
 def _times(before: packed.Graph, after: packed.Graph, batch: int, threads: int) -> tuple[dict[str, Timing], str]:

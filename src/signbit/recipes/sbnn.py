@@ -98,7 +98,7 @@ SPARSE_CIFAR10 = (
             options=SBNN_CIFAR10[0].model.options | {"weight_quantizer": f"twolevel(surrogate='{EDE}')"},
         ),
         sparsity=SparsityConfig(density=0.05, every=10),
-        epochs=6,
+        epochs=4,
     ),
 )
 """The same with masks, whose budget and way of pruning are keys of the recipe; short, for tables of many runs."""
