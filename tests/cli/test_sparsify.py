@@ -42,7 +42,7 @@ def test_a_dense_run_becomes_a_sparse_file(digits_run, tmp_path, capsys, values)
             "--distribution must be one of uniform, global, erk, got 'all'",
         ),
         (["--density", "0.1", "--batch", "0"], "--batch must be at least 1, got 0"),
-        (["--density", "0.1", "--values", "trinary"], "unknown quantizer 'trinary'; did you mean ternary?"),
+        (["--density", "0.1", "--values", "trinary"], "unknown quantizer 'trinary'; did you mean ternary"),
         (["--density", "1e-6"], "density 1e-06 (uniform) is no weight of the"),
         (["--density", "0.1", "--sparsity.pattern", "1:4"], "sparsity.density 0.1 is not that of pattern 1:4"),
         (["--density", "0.1", "--every", "5"], "unknown key 'every'; nearest:"),
@@ -56,7 +56,8 @@ def test_one_sentence_for_every_mistake(digits_run, tmp_path, capsys, words, sen
     assert not (tmp_path / "sparse").exists()
 
 
-def test_a_run_that_is_not_there(capsys):
+def test_a_run_that_is_not_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main(["sparsify", "nowhere", "--density", "0.1"]) == 2
     assert "run directory 'nowhere' does not exist" in capsys.readouterr().err
 
