@@ -205,6 +205,19 @@ def test_a_member_of_a_hybrid_is_followed_where_step_takes_a_closure():
     assert found.explored() > 0.1
 
 
+@pytest.mark.parametrize(("quantizer", "method"), [("twolevel", "topk"), ("ternary", "rigl")])
+def test_a_compiled_network_sees_its_masks_move(quantizer, method):
+    states = []
+    for compiled in (False, True):
+        model, optimizer, found = sparse(quantizer, method, every=3, steps=9)
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        train(torch.compile(model, backend="aot_eager") if compiled else model, optimizer, 9)
+        states.append(model.state_dict())
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 @pytest.mark.parametrize("method", ["topk", "static"])
 @pytest.mark.parametrize("pattern", ["1:4", "block:8"])
 def test_patterns_hold_at_the_end(method, pattern):

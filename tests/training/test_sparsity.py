@@ -109,12 +109,6 @@ def test_a_dense_run_is_where_a_sparse_one_begins(
     assert train(again, tmp_path / "again", progress=False).metrics["density"] == pytest.approx(0.1, abs=1e-3)
 
 
-@pytest.mark.slow
-def test_the_fast_mode_moves_masks_too(sparse: Recipe, tmp_path: Path) -> None:
-    result = train(replace(sparse, mode="fast", epochs=1), tmp_path / "run", progress=False)
-    assert result.metrics["explored"] > 0.1
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

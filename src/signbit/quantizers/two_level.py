@@ -119,7 +119,7 @@ class TwoLevel(MaskedQuantizer):
         cut = split.cut.view(-1, *(1,) * (weight.dim() - 1))
         # Where a mask says which weights are rare, no sign is estimated: a weight has the gradient of its level.
         given = self.mask is not None and not self.ranked
-        code = code_with_surrogate(weight - cut, code, torch.ones_like if given else self.estimator.surrogate)
+        code = code_with_surrogate(weight - cut, code, _whole if given else self.estimator.surrogate)
         low, high = split.low, split.high
         if self.values == "learned":
             low, high = self.middle - self.spread, self.middle + self.spread
@@ -164,6 +164,11 @@ class TwoLevel(MaskedQuantizer):
         else:
             upper, _, _, cut = largest(rows, ones)
         return Split(upper, torch.full_like(cut, low), torch.full_like(cut, high), cut)
+
+
+def _whole(u: Tensor) -> Tensor:
+    """The gradient of a weight whose level is given: all of it."""
+    return torch.ones_like(u)
 
 
 def _closed(values: str, budget: str, tails: str) -> bool:
