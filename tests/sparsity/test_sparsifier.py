@@ -209,7 +209,7 @@ def test_a_member_of_a_hybrid_is_followed_where_step_takes_a_closure():
 def test_a_compiled_network_sees_its_masks_move(quantizer, method):
     states = []
     for compiled in (False, True):
-        model, optimizer, found = sparse(quantizer, method, every=3, steps=9)
+        model, optimizer, _found = sparse(quantizer, method, every=3, steps=9)
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         train(torch.compile(model, backend="aot_eager") if compiled else model, optimizer, 9)
