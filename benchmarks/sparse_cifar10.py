@@ -184,10 +184,9 @@ def print_table(found: list[dict[str, Any]]) -> None:
     print("| weights | how | density | batch 5 | test | file bytes | ms | x dense | explored | verify |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for row in sorted(found, key=lambda row: (-(row["density"] or 1.0), row["how"], row["weights"])):
-        reached = row["reached"]
         density = "-" if row["density"] is None else f"{row['density']:.2f}"
-        if reached is not None and abs(reached - row["density"]) > 5e-4:
-            density += f" (reached {reached:.3f})"
+        if row["reached"] is not None and f"{row['reached']:.3f}" != f"{row['density']:.3f}":
+            density += f" (reached {row['reached']:.3f})"
         cells = [row["weights"], row["how"], density, spread(row["reserve"]), spread(row["test"])]
         cells += [f"{row['bytes']:,.0f}", f"{row['milliseconds']:.3f}"]
         cells += ["-" if row["faster"] is None else f"{row['faster']:.2f}"]
