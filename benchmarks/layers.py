@@ -1,241 +1,170 @@
-"""Binary 3x3 layers, bits in to bits out, beside int8, bfloat16 and float32 convolutions of the same shape.
+"""Binary 3x3 layers, bits in to bits out, beside other binary engines and int8, bfloat16 and float32 convolutions.
 
-python benchmarks/layers.py [--batch 1 32] [--rounds 5] [--isa avx512] [--sides 7 8]
+python benchmarks/layers.py [--batch 1 32] [--rounds 5] [--isa avx512] [--sides 7 8] [--fifo PRIORITY]
+    [--larq PYTHON] [--litert PYTHON] [--openvino PYTHON] [--keep FOLDER] [--only NAME ...]
 
-Every engine runs a chain of layers (C -> N -> C -> ...) on one thread. The time of a layer is the marginal one: a chain
-of six less a chain of two, divided by four. Engines take turns in every round, each with its fastest of nine runs (of
-two from batch 2 on). The table shows medians over the rounds in microseconds, and how many times as long as ours each
-takes. "ours" is the layout that the plan chooses, with threshold; peers are convolutions with ReLU. An engine that is
-not installed is named and left out.
+Every engine runs chains of layers (C -> N -> C -> ...) on one thread. The first table has the time of one layer more: a
+chain of six less a chain of two, divided by four. The second has whole calls of one layer, each engine taking and
+giving what its interface does (ours: bytes of ±1; PyTorch: quantized tensors; the others: float32, LiteRT int8).
+Engines take turns in every round, each with its fastest of nine runs (of two from batch 2 on). The tables show medians
+over the rounds: ours in microseconds, and how many times as long as ours the others take. "ours" is the form that the
+plan chooses, with threshold; the binary peers (Larq Compute Engine's indirect kernels, its fastest on x86, and
+OpenVINO's BinaryConvolution) compute the same network, their outputs compared bit for bit. The other peers are
+convolutions of the same shape with ReLU. An engine that is not installed is named and left out.
 """
 
 import argparse
 import logging
-import platform
 import statistics
-import time
+import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+import worker
+from interpreters import Interpreter, Remote, add_arguments, say_absent, wanted
+from layer_engines import LENGTHS, Calls, Shape, onnx_engines, ours, torch_engines
+from tables import Row, print_ratios
 
-from signbit import _native, runtime
-from signbit.packed import nodes
-from signbit.packed.edges import Bits
-from signbit.packed.graph import Graph
-from signbit.packed.weights import encode_dense
-from signbit.packed.window import Window
-from signbit.runtime.handover import describe_inputs, describe_nodes
+from signbit import runtime
+from signbit.cli.machine import cpu_name
 
 SHAPES = (
     (56, 64, 64), (28, 128, 128), (14, 256, 256), (7, 512, 512), (32, 128, 128),
     (16, 128, 256), (16, 256, 256), (8, 256, 512), (8, 512, 512),
 )  # fmt: skip
-SHORT, LONG = 2, 6
-Run = Callable[[], float]
+Turns = dict[str, list[Callable[[int], list[float]]]]
+"""By engine and length: seconds of so many runs."""
 
 
-def channels(c: int, n: int, length: int) -> list[tuple[int, int]]:
-    """Inputs and filters of every layer of a chain."""
-    return [(c, n) if i % 2 == 0 else (n, c) for i in range(length)]
+class Peers:
+    """The interpreters that are given, and what each engine needs of them; a missing engine is named once."""
+
+    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+        self.options = options
+        self._said: set[str] = set()
+        pythons = {name: getattr(options, name) for name in ("larq", "litert", "openvino")}
+        self.open = {name: Interpreter(path, priority=options.fifo) for name, path in pythons.items() if path}
+        for interpreter in self.open.values():
+            stack.callback(interpreter.close)
+
+    def here(self, shape: Shape, folder: Path) -> Calls:
+        """Engines of this interpreter."""
+        calls = ours(shape, self.options.isa, folder)
+        for make in (lambda: torch_engines(shape), lambda: onnx_engines(shape, folder)):
+            try:
+                calls |= {name: found for name, found in make().items() if wanted(name, self.options)}
+            except ImportError as error:
+                self._say(str(error))
+        return calls
+
+    def elsewhere(self, shape: Shape, folder: Path) -> Turns:
+        """Engines of the other interpreters."""
+        makers: dict[str, Callable[[int], Remote]] = {}
+        if "openvino" in self.open:
+            make = partial(self.open["openvino"].make, threads=1)
+            makers["OpenVINO 1-bit"] = lambda n: make("openvino_binary", path=str(folder / f"{n}.npz"))
+            makers["OpenVINO int8"] = lambda n: make("openvino", path=str(folder / f"{n}.int8.onnx"), batch=shape.batch)
+        if "larq" in self.open:
+            makers["Larq"] = lambda n: self._larq(shape, folder, n)
+            makers["LiteRT int8"] = lambda n: self._litert(shape, folder, n)
+        turns: Turns = {}
+        for interpreter in self.open.values():
+            interpreter.ask("drop")
+        for name, maker in makers.items():
+            if not wanted(name, self.options):
+                continue
+            try:
+                remotes = [maker(length) for length in LENGTHS]
+            except RuntimeError as error:
+                self._say(f"{name}: {error}")
+                continue
+            turns[name] = [lambda runs, remote=remote: remote.turn(0.0, runs) for remote in remotes]
+        return turns
+
+    def _larq(self, shape: Shape, folder: Path, length: int) -> Remote:
+        chain, target = folder / f"{length}.npz", self._file("larq", shape, length)
+        if not target.exists():
+            self.open["larq"].ask("do", "larq_chain", {"chain": str(chain), "path": str(target)})
+        return self.open["larq"].make("larq_binary", chain=str(chain), path=str(target), threads=1)
+
+    def _litert(self, shape: Shape, folder: Path, length: int) -> Remote:
+        target = self._file("int8", shape, length)
+        if not target.exists():
+            arguments = {"channels": shape.channels(length), "side": shape.side, "batch": 1, "path": str(target)}
+            self.open["larq"].ask("do", "int8_chain", arguments)
+        interpreter = self.open.get("litert", self.open["larq"])
+        return interpreter.make("litert", path=str(target), batch=shape.batch, threads=1)
+
+    def _file(self, kind: str, shape: Shape, length: int) -> Path:
+        self.options.keep.mkdir(parents=True, exist_ok=True)
+        return self.options.keep / f"{kind}-{shape.side}-{shape.inputs}-{shape.filters}-{length}.tflite"
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            print(f"left out: {text}", flush=True)
+        self._said.add(text)
 
 
-def ours(side: int, c: int, n: int, batch: int, isa: str) -> dict[str, tuple[Run, Run]]:
-    """The chosen form and each of the three; their outputs are checked equal."""
-    rng = np.random.default_rng(0)
-    chains = {"ours": "chosen", "popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored"}
-    runs: dict[str, list[Run]] = {name: [] for name in chains}
-    x = rng.choice(np.array([-1, 1], np.int8), (batch, c, side, side))
-    window = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
-    for length in (SHORT, LONG):
-        layers: list[nodes.Node] = []
-        for i, (depth, filters) in enumerate(channels(c, n, length)):
-            source = "x" if i == 0 else f"bits{i - 1}"
-            weight = encode_dense(rng.integers(0, 2, (filters, depth * 9), dtype=np.uint8))
-            cuts = rng.integers(-20, 21, filters, dtype=np.int32)
-            direction = rng.choice(np.array([-1, 1], np.int8), filters)
-            layers += [
-                nodes.BinaryConv(name=f"sum{i}", inputs=(source,), window=window, filters=filters, weight=weight),
-                nodes.Threshold(name=f"bits{i}", inputs=(f"sum{i}",), threshold=cuts, direction=direction),
-            ]
-        graph = Graph({"x": Bits((c, side, side))}, tuple(layers), f"bits{length - 1}")
-        results = []
-        for name, layout in chains.items():
-            plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, 1, layout)
-            out = np.empty((batch, *graph.edges[graph.output].shape), np.int8)
-            plan.run([x], out)
-            results.append(out)
-            runs[name].append(lambda plan=plan, out=out: sum(plan.profile([x], out, 1)))
-        if not all(np.array_equal(results[0], other) for other in results[1:]):
-            raise SystemExit(f"outputs differ at {side}x{side}x{c}->{n}")
-    return {name: (short, long) for name, (short, long) in runs.items()}
-
-
-def torch_engines(side: int, c: int, n: int, batch: int) -> dict[str, tuple[Run, Run]]:
-    """PyTorch: quantized ConvReLU2d (oneDNN int8), bfloat16 and float32, channels last."""
-    import torch
-    from torch.ao.nn.intrinsic.quantized import ConvReLU2d
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    last = torch.channels_last
-    x = torch.randn(batch, c, side, side).contiguous(memory_format=last)
-
-    def quantized(length: int) -> Run:
-        layers = []
-        for depth, filters in channels(c, n, length):
-            layer = ConvReLU2d(depth, filters, 3, padding=1)
-            weight = torch.randn(filters, depth, 3, 3)
-            scales = torch.full((filters,), 0.02, dtype=torch.double)
-            zeros = torch.zeros(filters, dtype=torch.long)
-            layer.set_weight_bias(
-                torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8), torch.zeros(filters)
-            )
-            layer.scale, layer.zero_point = 0.5, 0
-            layers.append(layer)
-        model, q = torch.nn.Sequential(*layers), torch.quantize_per_tensor(x, 0.05, 64, torch.quint8)
-        return timed(lambda: model(q))
-
-    def real(length: int, dtype: torch.dtype) -> Run:
-        layers = [
-            torch.nn.Sequential(torch.nn.Conv2d(a, b, 3, padding=1), torch.nn.ReLU(inplace=True))
-            for a, b in channels(c, n, length)
-        ]
-        model = torch.nn.Sequential(*layers).to(dtype=dtype, memory_format=last).eval()
-        typed = x.to(dtype)
-        return timed(lambda: model(typed))
-
-    engines = {}
-    for engine in ("x86", "onednn"):
-        torch.backends.quantized.engine = engine
-        engines[f"torch int8 {engine}"] = (quantized(SHORT), quantized(LONG))
-    engines["torch bf16"] = (real(SHORT, torch.bfloat16), real(LONG, torch.bfloat16))
-    engines["torch fp32"] = (real(SHORT, torch.float32), real(LONG, torch.float32))
-    return engines
-
-
-def onnx_engines(side: int, c: int, n: int, batch: int, folder: Path) -> dict[str, tuple[Run, Run]]:
-    """ONNX Runtime: float32, and static int8 (uint8 activations, int8 weights per channel)."""
-    import onnx
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-    from onnxruntime import quantization
-
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, c, side, side), np.float32)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-
-    class Calibration(quantization.CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = [{"x": x[:1].repeat(batch, 0)}]
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return self.left.pop() if self.left else None
-
-    runs: dict[str, list[Run]] = {"ONNX Runtime int8": [], "ONNX Runtime fp32": []}
-    for length in (SHORT, LONG):
-        weights, steps, source = [], [], "x"
-        for i, (depth, filters) in enumerate(channels(c, n, length)):
-            values = (rng.standard_normal((filters, depth, 3, 3)) * (2 / (9 * depth)) ** 0.5).astype(np.float32)
-            weights.append(numpy_helper.from_array(values, f"w{i}"))
-            steps.append(helper.make_node("Conv", [source, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
-            steps.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
-            source = f"r{i}"
-        ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, (batch, c, side, side)) for name in ("x", source)
-        ]
-        graph = helper.make_graph(steps, "chain", ends[:1], ends[1:], weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        plain, packed = folder / f"{length}.onnx", folder / f"{length}.int8.onnx"
-        onnx.save(model, plain)
-        quantization.quantize_static(plain, packed, Calibration(), per_channel=True)
-        for name, path in (("ONNX Runtime int8", packed), ("ONNX Runtime fp32", plain)):
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            runs[name].append(timed(lambda session=session: session.run(None, {"x": x})))
-    return {name: (short, long) for name, (short, long) in runs.items()}
-
-
-def timed(call: Callable[[], object]) -> Run:
-    """A call that gives its own time in microseconds."""
-
-    def run() -> float:
-        start = time.perf_counter()
-        call()
-        return (time.perf_counter() - start) * 1e6
-
-    return run
-
-
-def marginal(runs: tuple[Run, Run], repeats: int) -> float:
-    """Microseconds of one layer more, by the fastest of `repeats` runs of each chain."""
-    short, long = (min(run() for _ in range(repeats)) for run in runs)
-    return (long - short) / (LONG - SHORT)
+def measure(shape: Shape, peers: Peers) -> tuple[Row, Row]:
+    """Medians in microseconds over the rounds: of one layer more, and of a whole call of one layer."""
+    options = peers.options
+    repeats = 9 if shape.batch == 1 else 2
+    with tempfile.TemporaryDirectory() as folder:
+        turns: Turns = {
+            name: [lambda runs, call=call: worker.turn(call, runs=runs, priority=options.fifo) for call in calls]
+            for name, calls in peers.here(shape, Path(folder)).items()
+        }
+        turns |= peers.elsewhere(shape, Path(folder))
+        layer: dict[str, list[float]] = {name: [] for name in turns}
+        whole: dict[str, list[float]] = {name: [] for name in turns}
+        for _ in range(options.rounds):
+            for name, runs in turns.items():
+                one, short, long = (min(run(repeats)) * 1e6 for run in runs)
+                layer[name].append((long - short) / (LENGTHS[2] - LENGTHS[1]))
+                whole[name].append(one)
+    return (
+        {name: statistics.median(values) for name, values in layer.items()},
+        {name: statistics.median(values) for name, values in whole.items()},
+    )
 
 
 def main() -> None:
-    """Times every shape and prints a row for each."""
+    """Times every shape and prints two tables for every batch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--isa", default=runtime.isas()[0], choices=runtime.isas()[:-1])
     parser.add_argument("--sides", type=int, nargs="+", help="only maps of these sides")
-    parser.add_argument("--own", action="store_true", help="leave the peers out")
+    add_arguments(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
-    print(f"{cpu()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds")
-    for batch in options.batch:
-        for side, c, n in SHAPES:
-            if options.sides is not None and side not in options.sides:
-                continue
-            engines = ours(side, c, n, batch, options.isa)
-            if not options.own:
-                engines |= peers(side, c, n, batch)
-            repeats = 9 if batch == 1 else 2
-            times: dict[str, list[float]] = {name: [] for name in engines}
-            for _ in range(options.rounds):
-                for name, runs in engines.items():
-                    times[name].append(marginal(runs, repeats))
-            medians = {name: statistics.median(values) for name, values in times.items()}
-            unit = medians["ours"]
-            rate = batch * side * side * 9 * c * n / unit / 1e6
-            row = " | ".join(f"{name} {value:.0f} ({value / unit:.1f}x)" for name, value in medians.items())
-            print(f"{side}x{side}x{c}->{n} batch {batch}: {rate:.2f} TMAC/s | {row}", flush=True)
+    print(f"{cpu_name()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds")
+    say_absent(options)
+    with ExitStack() as stack:
+        if options.keep is None:
+            options.keep = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        peers = Peers(options, stack)
+        for batch in options.batch:
+            layers: dict[str, Row] = {}
+            calls: dict[str, Row] = {}
+            work: dict[str, int] = {}
+            for side, inputs, filters in SHAPES:
+                if options.sides is None or side in options.sides:
+                    shape = Shape(side, inputs, filters, batch)
+                    name = str(shape)
+                    work[name] = shape.work
+                    layers[name], calls[name] = measure(shape, peers)
+                    print(f"{name}, batch {batch}: {layers[name]['ours']:.0f} µs", flush=True)
 
+            def own(name: str, time: float, work: dict[str, int] = work) -> str:
+                return f"{time:.0f} | {work[name] / time / 1e6:.2f}"
 
-def peers(side: int, c: int, n: int, batch: int) -> dict[str, tuple[Run, Run]]:
-    """Engines that are installed; the others are named once."""
-    import tempfile
-
-    engines: dict[str, tuple[Run, Run]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, make in (
-            ("torch", lambda: torch_engines(side, c, n, batch)),
-            ("onnxruntime", lambda: onnx_engines(side, c, n, batch, Path(folder))),
-        ):
-            try:
-                engines |= make()
-            except ImportError as error:
-                if name not in ABSENT:
-                    print(f"{name} is left out: {error}")
-                ABSENT.add(name)
-    return engines
-
-
-ABSENT: set[str] = set()
-
-
-def cpu() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+            print_ratios(f"batch {batch}, one layer more", layers, unit="ours µs | TMAC/s", own=own)
+            print_ratios(f"batch {batch}, a whole call", calls, unit="ours µs | TMAC/s", own=own)
 
 
 if __name__ == "__main__":
