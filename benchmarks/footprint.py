@@ -33,13 +33,17 @@ def measure(name: str, options: argparse.Namespace) -> None:
         here = {"ours": ("signbit", container.save(quantized, folder / "model.sbit"))}
         here |= {f"ONNX Runtime {kind}": ("onnxruntime", path) for kind, path in onnx.items()}
 
-        def start(engine: str, path: Path) -> Remote:
-            interpreter = Interpreter(sys.executable, priority=options.fifo)
+        def open_interpreter(python: str) -> Interpreter:
+            interpreter = Interpreter(python, priority=options.fifo)
             stack.callback(interpreter.close)
-            return interpreter.make(engine, path=str(path), batch=options.batch, threads=options.threads)
+            return interpreter
+
+        def start(engine: str, path: Path) -> Remote:
+            arguments = {"path": str(path), "batch": options.batch, "threads": options.threads}
+            return open_interpreter(sys.executable).make(engine, **arguments)
 
         makers = {label: partial(start, engine, path) for label, (engine, path) in here.items()}
-        makers |= networks.elsewhere(name, options.batch, onnx, options, stack)
+        makers |= networks.elsewhere(name, options.batch, onnx, options, open_interpreter)
         costs: dict[str, list[dict[str, float]]] = {}
         for _ in range(options.rounds):
             for label, maker in makers.items():

@@ -1,7 +1,8 @@
 """Chains of 3x3 layers in this interpreter: signbit's engine, PyTorch and ONNX Runtime; part of layers.py."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from signbit import _native
 from signbit.packed import nodes, reference
 from signbit.packed.bits import Array
-from signbit.packed.edges import Bits
+from signbit.packed.edges import Bits, Real
 from signbit.packed.graph import Graph
 from signbit.packed.weights import encode_dense
 from signbit.packed.window import Window
@@ -50,7 +51,10 @@ class Shape:
 
 
 def ours(shape: Shape, isa: str, folder: Path) -> Calls:
-    """The form that the plan chooses and each of the three, checked equal; writes each chain to `folder` for peers."""
+    """The form that the plan chooses and each of the three, checked equal; writes each chain to `folder` for peers.
+
+    One layer alone takes and gives float32, as the binary peers do: signs before it, batch normalisation behind it.
+    """
     rng = np.random.default_rng(0)
     calls: Calls = {name: [] for name in FORMS}
     x = np.random.default_rng(1).choice(np.array([-1, 1], np.int8), shape.volume(shape.inputs))
@@ -70,17 +74,33 @@ def ours(shape: Shape, isa: str, folder: Path) -> Calls:
             ]
             arrays |= {f"sign{i}": reference.conv_signs(layer, depth), f"cut{i}": cuts, f"direction{i}": direction}
         graph = Graph({"x": Bits(x.shape[1:])}, tuple(layers), f"bits{length - 1}")
-        outputs = []
-        for name, layout in FORMS.items():
-            plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, 1, layout)
-            out = np.empty((shape.batch, *graph.edges[graph.output].shape), np.int8)
-            plan.run([x], out)
-            outputs.append(out)
-            calls[name].append(lambda plan=plan, out=out: plan.run([x], out))
-        if not all(np.array_equal(outputs[0], other) for other in outputs[1:]):
-            raise SystemExit(f"outputs differ at {shape}")
-        np.savez(folder / f"{length}.npz", **arrays, expected=outputs[0])
+        plans, bits = _plans(graph, x, isa)
+        np.savez(folder / f"{length}.npz", **arrays, expected=bits)
+        if length == 1:
+            scale, offset = direction.astype(np.float32), (0.5 - direction * cuts).astype(np.float32)
+            norm = nodes.Affine(name="norm", inputs=(layer.name,), scale=scale, offset=offset)
+            start = nodes.Sign(name="signs", inputs=("x",))
+            graph = Graph({"x": Real(x.shape[1:])}, (start, replace(layer, inputs=("signs",)), norm), "norm")
+            plans, values = _plans(graph, x.astype(np.float32), isa)
+            if not np.array_equal(np.where(values >= 0, 1, -1), bits):
+                raise SystemExit(f"outputs differ at {shape}")
+        for name, call in plans.items():
+            calls[name].append(call)
     return calls
+
+
+def _plans(graph: Graph, x: Array, isa: str) -> tuple[dict[str, Callable[[], object]], Array]:
+    calls: dict[str, Callable[[], object]] = {}
+    outputs = []
+    for name, layout in FORMS.items():
+        plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, 1, layout)
+        out = np.empty((len(x), *graph.edges[graph.output].shape), x.dtype)
+        plan.run([x], out)
+        outputs.append(out)
+        calls[name] = partial(plan.run, [x], out)
+    if not all(np.array_equal(outputs[0], other) for other in outputs[1:]):
+        raise SystemExit(f"the forms differ: {graph.inputs['x']}")
+    return calls, outputs[0]
 
 
 def torch_engines(shape: Shape) -> Calls:
@@ -119,7 +139,7 @@ def torch_engines(shape: Shape) -> Calls:
 
 
 def onnx_engines(shape: Shape, folder: Path) -> Calls:
-    """ONNX Runtime: float32, and static int8 (uint8 activations, int8 weights per channel); leaves its files."""
+    """ONNX Runtime: float32, and static int8 (uint8 activations, int8 weights per channel); keeps its files."""
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -133,28 +153,38 @@ def onnx_engines(shape: Shape, folder: Path) -> Calls:
 
     class Calibration(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self.left = [{"x": x[:1].repeat(shape.batch, 0)}]
+            self.left = [{"x": x[:1]}]
 
         def get_next(self) -> dict[str, Array] | None:
             return self.left.pop() if self.left else None
 
     calls: Calls = {"ONNX Runtime int8": [], "ONNX Runtime fp32": []}
     for length in LENGTHS:
-        weights, steps, source = [], [], "x"
-        for i, (depth, filters) in enumerate(shape.channels(length)):
-            values = (rng.standard_normal((filters, depth, 3, 3)) * (2 / (9 * depth)) ** 0.5).astype(np.float32)
-            weights.append(numpy_helper.from_array(values, f"w{i}"))
-            steps.append(helper.make_node("Conv", [source, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
-            steps.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
-            source = f"r{i}"
-        sizes = {"x": shape.volume(shape.inputs), source: shape.volume(shape.channels(length)[-1][1])}
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()]
-        graph = helper.make_graph(steps, "chain", ends[:1], ends[1:], weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        plain, packed = folder / f"{length}.onnx", folder / f"{length}.int8.onnx"
-        onnx.save(model, plain)
-        quantization.quantize_static(plain, packed, Calibration(), per_channel=True)
+        plain, packed = onnx_paths(shape, folder, length)
+        if not packed.exists():
+            weights, steps, source = [], [], "x"
+            for i, (depth, filters) in enumerate(shape.channels(length)):
+                values = (rng.standard_normal((filters, depth, 3, 3)) * (2 / (9 * depth)) ** 0.5).astype(np.float32)
+                weights.append(numpy_helper.from_array(values, f"w{i}"))
+                steps.append(helper.make_node("Conv", [source, f"w{i}"], [f"c{i}"], pads=[1, 1, 1, 1]))
+                steps.append(helper.make_node("Relu", [f"c{i}"], [f"r{i}"]))
+                source = f"r{i}"
+            sizes = {"x": shape.inputs, source: shape.channels(length)[-1][1]}
+            ends = [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", size, shape.side, shape.side))
+                for name, size in sizes.items()
+            ]
+            graph = helper.make_graph(steps, "chain", ends[:1], ends[1:], weights)
+            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+            onnx.save(model, plain)
+            quantization.quantize_static(plain, packed, Calibration(), per_channel=True)
         for name, path in (("ONNX Runtime int8", packed), ("ONNX Runtime fp32", plain)):
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             calls[name].append(lambda session=session: session.run(None, {"x": x}))
     return calls
+
+
+def onnx_paths(shape: Shape, folder: Path, length: int) -> tuple[Path, Path]:
+    """Where a chain's float32 and int8 files lie, whatever the batch."""
+    name = f"{shape.side}-{shape.inputs}-{shape.filters}-{length}"
+    return folder / f"{name}.onnx", folder / f"{name}.int8.onnx"

@@ -5,7 +5,7 @@ python benchmarks/layers.py [--batch 1 32] [--rounds 5] [--isa avx512] [--sides 
 
 Every engine runs chains of layers (C -> N -> C -> ...) on one thread. The first table has the time of one layer more: a
 chain of six less a chain of two, divided by four. The second has whole calls of one layer, each engine taking and
-giving what its interface does (ours: bytes of ±1; PyTorch: quantized tensors; the others: float32, LiteRT int8).
+giving what its interface does: float32 of N×C×H×W (Larq: N×H×W×C), PyTorch's int8 quantized tensors, LiteRT int8.
 Engines take turns in every round, each with its fastest of nine runs (of two from batch 2 on). The tables show medians
 over the rounds: ours in microseconds, and how many times as long as ours the others take. "ours" is the form that the
 plan chooses, with threshold; the binary peers (Larq Compute Engine's indirect kernels, its fastest on x86, and
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import worker
 from interpreters import Interpreter, Remote, add_arguments, say_absent, wanted
-from layer_engines import LENGTHS, Calls, Shape, onnx_engines, ours, torch_engines
+from layer_engines import LENGTHS, Calls, Shape, onnx_engines, onnx_paths, ours, torch_engines
 from tables import Row, print_ratios
 
 from signbit import runtime
@@ -53,7 +53,7 @@ class Peers:
     def here(self, shape: Shape, folder: Path) -> Calls:
         """Engines of this interpreter."""
         calls = ours(shape, self.options.isa, folder)
-        for make in (lambda: torch_engines(shape), lambda: onnx_engines(shape, folder)):
+        for make in (lambda: torch_engines(shape), lambda: onnx_engines(shape, self.options.keep)):
             try:
                 calls |= {name: found for name, found in make().items() if wanted(name, self.options)}
             except ImportError as error:
@@ -66,7 +66,9 @@ class Peers:
         if "openvino" in self.open:
             make = partial(self.open["openvino"].make, threads=1)
             makers["OpenVINO 1-bit"] = lambda n: make("openvino_binary", path=str(folder / f"{n}.npz"))
-            makers["OpenVINO int8"] = lambda n: make("openvino", path=str(folder / f"{n}.int8.onnx"), batch=shape.batch)
+            makers["OpenVINO int8"] = lambda n: make(
+                "openvino", path=str(onnx_paths(shape, self.options.keep, n)[1]), batch=shape.batch
+            )
         if "larq" in self.open:
             makers["Larq"] = lambda n: self._larq(shape, folder, n)
             makers["LiteRT int8"] = lambda n: self._litert(shape, folder, n)
@@ -99,7 +101,6 @@ class Peers:
         return interpreter.make("litert", path=str(target), batch=shape.batch, threads=1)
 
     def _file(self, kind: str, shape: Shape, length: int) -> Path:
-        self.options.keep.mkdir(parents=True, exist_ok=True)
         return self.options.keep / f"{kind}-{shape.side}-{shape.inputs}-{shape.filters}-{length}.tflite"
 
     def _say(self, text: str) -> None:
@@ -147,6 +148,7 @@ def main() -> None:
     with ExitStack() as stack:
         if options.keep is None:
             options.keep = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        options.keep.mkdir(parents=True, exist_ok=True)
         peers = Peers(options, stack)
         for batch in options.batch:
             layers: dict[str, Row] = {}

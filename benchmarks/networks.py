@@ -95,7 +95,9 @@ def onnx_files(name: str, graph: Graph, options: argparse.Namespace) -> dict[str
     return paths
 
 
-def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack) -> dict[str, Turn]:
+def engines(
+    name: str, batch: int, options: argparse.Namespace, open_interpreter: Callable[[str], Interpreter]
+) -> dict[str, Turn]:
     """Every engine that can run the network, ready."""
     found: dict[str, Turn] = {}
     quantized, real = graphs(name)
@@ -126,28 +128,27 @@ def engines(name: str, batch: int, options: argparse.Namespace, stack: ExitStack
         session = qdq.load(path, options.threads)
         call = partial(session, images.numpy())
         attempt(f"ONNX Runtime {kind}", lambda call=call: in_process(call, options))
-    for label, maker in elsewhere(name, batch, files, options, stack).items():
+    for label, maker in elsewhere(name, batch, files, options, open_interpreter).items():
         attempt(label, lambda maker=maker: maker().turn)
     return found
 
 
 def elsewhere(
-    name: str, batch: int, files: dict[str, Path], options: argparse.Namespace, stack: ExitStack
+    name: str,
+    batch: int,
+    files: dict[str, Path],
+    options: argparse.Namespace,
+    open_interpreter: Callable[[str], Interpreter],
 ) -> dict[str, Callable[[], Remote]]:
-    """Engines of other interpreters, each of which gets a process of its own."""
+    """Engines of other interpreters."""
 
     def start(python: str, engine: str, **arguments: object) -> Remote:
-        interpreter = Interpreter(python, priority=options.fifo)
-        stack.callback(interpreter.close)
-        return interpreter.make(engine, batch=batch, threads=options.threads, **arguments)
+        return open_interpreter(python).make(engine, batch=batch, threads=options.threads, **arguments)
 
     def converted(converter: str, file: str, **arguments: object) -> str:
         target = options.keep / file
         if not target.exists():
-            interpreter = Interpreter(options.larq)
-            stack.callback(interpreter.close)
-            interpreter.ask("do", converter, arguments | {"path": str(target)})
-            interpreter.close()
+            open_interpreter(options.larq).ask("do", converter, arguments | {"path": str(target)})
         return str(target)
 
     makers: dict[str, Callable[[], Remote]] = {}
@@ -171,11 +172,10 @@ def elsewhere(
     return makers
 
 
-def measure(name: str, batch: int, options: argparse.Namespace) -> Row:
+def measure(name: str, batch: int, options: argparse.Namespace, open_interpreter: Callable[[str], Interpreter]) -> Row:
     """Median seconds of every engine."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        turns = engines(name, batch, options, stack)
+    with torch.inference_mode():
+        turns = engines(name, batch, options, open_interpreter)
         samples: dict[str, list[float]] = {label: [] for label in turns}
         for _ in range(options.rounds):
             for label, turn in turns.items():
@@ -205,8 +205,20 @@ def main() -> None:
         if options.keep is None:
             options.keep = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         options.keep.mkdir(parents=True, exist_ok=True)
+        interpreters: dict[str, Interpreter] = {}
+
+        def open_interpreter(python: str) -> Interpreter:
+            if python not in interpreters:
+                interpreters[python] = Interpreter(python, priority=options.fifo)
+                stack.callback(interpreters[python].close)
+            return interpreters[python]
+
         for batch in options.batch:
-            rows = {name: measure(name, batch, options) for name in options.networks}
+            rows = {}
+            for name in options.networks:
+                rows[name] = measure(name, batch, options, open_interpreter)
+                for interpreter in interpreters.values():
+                    interpreter.ask("drop")
             print_ratios(f"batch {batch}", rows, unit="ours ms", own=lambda _, seconds: f"{seconds * 1e3:.3g}")
 
 
