@@ -118,20 +118,26 @@ def undisturbed(priority):
         yield
         return
     tasks = [int(task) for task in os.listdir("/proc/self/task")]
-    for task in tasks:
-        os.sched_setscheduler(task, os.SCHED_FIFO, os.sched_param(priority))
+    _schedule(tasks, os.SCHED_FIFO, priority)
     try:
         yield
     finally:
-        for task in tasks:
-            with suppress(ProcessLookupError):  # a thread that has ended since
-                os.sched_setscheduler(task, os.SCHED_OTHER, os.sched_param(0))
+        _schedule(tasks, os.SCHED_OTHER, 0)
+
+
+def _schedule(tasks, policy, priority):
+    for task in tasks:
+        with suppress(ProcessLookupError):  # a thread that has ended since
+            os.sched_setscheduler(task, policy, os.sched_param(priority))
 
 
 def turn(call, seconds=0.0, runs=1, *, priority=0):
-    """The seconds of each call, for about so long and at least so often, after one that is not counted."""
+    """The seconds of each call, for about so long and at least so often, after half that time that is not counted."""
     with undisturbed(priority):
+        end = time.perf_counter() + seconds / 2
         call()
+        while time.perf_counter() < end:
+            call()
         times, end = [], time.perf_counter() + seconds
         while len(times) < runs or time.perf_counter() < end:
             start = time.perf_counter()
@@ -146,15 +152,16 @@ def memory():
     return [int(lines[name].split()[0]) / 1e3 for name in ("VmRSS", "VmHWM")]
 
 
-def make(calls, engine, arguments):
+def make(calls, engine, arguments, priority):
     """Loads an engine, calls it once, and says what that took."""
     import worker_layers
 
     engines = {function.__name__: function for function in (signbit, openvino, onnxruntime, litert, larq)}
     load = (engines | worker_layers.ENGINES)[engine](**arguments)
-    before, start = memory()[0], time.perf_counter()
-    call = load()
-    seconds = time.perf_counter() - start
+    with undisturbed(priority):
+        before, start = memory()[0], time.perf_counter()
+        call = load()
+        seconds = time.perf_counter() - start
     loaded = memory()[0]
     call()
     calls.append(call)
@@ -175,7 +182,7 @@ def main():
     """Serves until the input ends."""
     priority, calls = int(sys.argv[1]), []
     verbs = {
-        "make": lambda engine, arguments: make(calls, engine, arguments),
+        "make": lambda engine, arguments: make(calls, engine, arguments, priority),
         "run": lambda number, seconds, runs: turn(calls[number], seconds, runs, priority=priority),
         "do": convert,
         "drop": calls.clear,
