@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace sb {
 
@@ -40,6 +41,49 @@ constexpr Word extract_bits(const Word* row, std::size_t begin, std::size_t coun
   Word bits = row[begin / kWordBits] >> shift;
   if (shift != 0 && shift + count > kWordBits) bits |= row[begin / kWordBits + 1] << (kWordBits - shift);
   return bits & low_bits(count);
+}
+
+// Eight bytes as a word, the first lowest, and back.
+inline Word load_bytes(const std::uint8_t* bytes) {
+  Word word = 0;
+  if constexpr (std::endian::native == std::endian::little)
+    std::memcpy(&word, bytes, 8);
+  else
+    for (std::size_t i = 0; i < 8; ++i) word |= Word{bytes[i]} << (8 * i);
+  return word;
+}
+
+inline void store_bytes(Word word, std::uint8_t* bytes) {
+  if constexpr (std::endian::native == std::endian::little)
+    std::memcpy(bytes, &word, 8);
+  else
+    for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(word >> (8 * i));
+}
+
+// The bits of `count` (up to 64) bytes that are 0 or 1.
+inline Word pack_bytes(const std::uint8_t* bytes, std::size_t count) {
+  Word word = 0;
+  std::size_t i = 0;
+  // The product moves bit 8j to bit 56 + j, for each byte j without a carry.
+  for (; i + 8 <= count; i += 8) word |= (load_bytes(bytes + i) * 0x0102040810204080u) >> 56 << i;
+  for (; i < count; ++i) word |= Word{bytes[i]} << i;
+  return word;
+}
+
+// The eight low bits of a word as bytes that are 0 or 1.
+constexpr Word unpack_byte(Word bits) {
+  const Word apart = (bits & 0xff) * 0x0101010101010101u & 0x8040201008040201u;
+  return (apart + 0x7f7f7f7f7f7f7f7fu) >> 7 & 0x0101010101010101u;
+}
+
+// Eight rows of eight bits, turned: bit 8i + j to bit 8j + i (Hacker's Delight, 7-3).
+constexpr Word transpose_bytes(Word x) {
+  Word t = (x ^ (x >> 7)) & 0x00aa00aa00aa00aau;
+  x ^= t ^ (t << 7);
+  t = (x ^ (x >> 14)) & 0x0000cccc0000ccccu;
+  x ^= t ^ (t << 14);
+  t = (x ^ (x >> 28)) & 0x00000000f0f0f0f0u;
+  return x ^ t ^ (t << 28);
 }
 
 // Writes bits behind one another into words, first word first; `flush` writes the last, spare bits 0.

@@ -13,36 +13,19 @@ constexpr std::size_t kListStep = 8;
 constexpr std::size_t kMostGroup = 5;
 constexpr std::size_t kMostBuckets = std::size_t{1} << (kMostGroup - 1);
 
-// The planes that a bucket subtracts and adds.
-struct Bucket {
-  std::vector<std::uint16_t> subtracted, added;
-};
-
-void append(std::vector<std::uint16_t> planes, std::size_t zeros, std::vector<std::uint16_t>& lists) {
-  planes.resize(round_up(planes.size(), kListStep), static_cast<std::uint16_t>(zeros));
-  lists.insert(lists.end(), planes.begin(), planes.end());
-}
-
-// Sums all inputs of one group into its buckets: a pattern whose last filter has -1 counts in the
-// complementary bucket.
-std::vector<Bucket> buckets_of(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth,
-                               std::size_t group, std::size_t first) {
-  const std::size_t mask = (std::size_t{1} << group) - 1;
-  std::vector<Bucket> buckets((mask + 1) / 2);
-  for (std::size_t k = 0; k < depth; ++k) {
-    // Filters that fill the last group up are noise, which keeps the buckets even.
-    std::size_t pattern = (k * 0x9e3779b97f4a7c15u) >> (64 - group);
-    for (std::size_t j = 0; j < group && first + j < filters; ++j) {
-      const std::size_t sign = signs[(first + j) * depth + k];
-      pattern = (pattern & ~(std::size_t{1} << j)) | sign << j;
-    }
-    const auto plane = static_cast<std::uint16_t>(k);
-    if (pattern >> (group - 1))
-      buckets[~pattern & mask].subtracted.push_back(plane);
-    else
-      buckets[pattern].added.push_back(plane);
+// Per input, the signs of the filters of one group as a number, bit j of filter `first` + j.
+void patterns_of(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth,
+                 std::size_t group, std::size_t first, std::vector<std::uint8_t>& patterns) {
+  const std::size_t there = std::min(group, filters - first);
+  std::fill(patterns.begin(), patterns.end(), std::uint8_t{0});
+  // Filters that fill the last group up are noise, which keeps the buckets even.
+  for (std::size_t k = 0; there < group && k < depth; ++k)
+    patterns[k] =
+        static_cast<std::uint8_t>((k * 0x9e3779b97f4a7c15u) >> (64 - group) >> there << there);
+  for (std::size_t j = 0; j < there; ++j) {
+    const std::uint8_t* row = signs.data() + (first + j) * depth;
+    for (std::size_t k = 0; k < depth; ++k) patterns[k] |= static_cast<std::uint8_t>(row[k] << j);
   }
-  return buckets;
 }
 
 // The value of filter j's counter when no input differs: each bucket C(q) = added - subtracted + 2^(bits-1) -
@@ -61,22 +44,38 @@ std::optional<PlaneFilters> plane_filters(const std::vector<std::uint8_t>& signs
   PlaneFilters result;
   result.group = group;
   result.groups = divide_up(filters, group);
+  // A pattern whose last filter has -1 is subtracted from the complementary bucket. List 2q holds what
+  // bucket q subtracts, list 2q + 1 what it adds.
+  const std::size_t lists = std::size_t{1} << group;
+  std::array<std::uint8_t, 2 * kMostBuckets> list_of{};
+  for (std::size_t p = 0; p < lists; ++p)
+    list_of[p] = static_cast<std::uint8_t>((p >> (group - 1)) != 0 ? 2 * (~p & (lists - 1)) : 2 * p + 1);
   std::size_t longest = 0;
   std::vector<std::array<std::int64_t, kMostGroup>> negative(result.groups);
+  std::vector<std::uint8_t> patterns(depth);
+  result.lists.reserve(result.groups * (depth + lists * (kListStep + 1)));
   for (std::size_t g = 0; g < result.groups; ++g) {
-    const std::vector<Bucket> buckets = buckets_of(signs, filters, depth, group, g * group);
-    result.offsets.push_back(result.lists.size());
-    for (std::size_t q = 0; q < buckets.size(); ++q) {
-      const Bucket& bucket = buckets[q];
-      longest = std::max({longest, bucket.subtracted.size() + 1, bucket.added.size()});
-      result.lists.push_back(static_cast<std::uint16_t>(round_up(bucket.subtracted.size(), kListStep)));
-      result.lists.push_back(static_cast<std::uint16_t>(round_up(bucket.added.size(), kListStep)));
-      append(bucket.subtracted, depth, result.lists);
-      append(bucket.added, depth, result.lists);
+    patterns_of(signs, filters, depth, group, g * group, patterns);
+    std::array<std::size_t, 2 * kMostBuckets> counts{}, ends{};
+    for (std::uint8_t pattern : patterns) ++counts[list_of[pattern]];
+    std::size_t at = result.lists.size();
+    result.offsets.push_back(at);
+    for (std::size_t i = 0; i < lists; ++i) {
+      if (i % 2 == 0) at += 2;
+      ends[i] = at;
+      at += round_up(counts[i], kListStep);
+      longest = std::max(longest, counts[i] + (i % 2 == 0 ? 1 : 0));
       for (std::size_t j = 0; j < group; ++j)
-        negative[g][j] +=
-            static_cast<std::int64_t>((q >> j & 1) != 0 ? bucket.added.size() : bucket.subtracted.size());
+        negative[g][j] += static_cast<std::int64_t>((i / 2 >> j & 1) == i % 2 ? counts[i] : 0);
     }
+    result.lists.resize(at, static_cast<std::uint16_t>(depth));  // the plane of zeros fills lists up
+    for (std::size_t i = 0; i < lists; i += 2) {
+      std::uint16_t* head = result.lists.data() + ends[i] - 2;
+      head[0] = static_cast<std::uint16_t>(round_up(counts[i], kListStep));
+      head[1] = static_cast<std::uint16_t>(round_up(counts[i + 1], kListStep));
+    }
+    for (std::size_t k = 0; k < depth; ++k)
+      result.lists[ends[list_of[patterns[k]]]++] = static_cast<std::uint16_t>(k);
   }
   result.bits = std::max(kLeastPlaneBits, static_cast<std::size_t>(std::bit_width(longest - 1)) + 1);
   if (result.bits > kMostPlaneBits) return {};

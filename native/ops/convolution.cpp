@@ -161,8 +161,9 @@ void Convolution::pack(const Filters& filters) {
     if (shape_.storage == Storage::kBits) {
       words.assign(rows * depth_units_, 0);
       for (std::size_t f = 0; f < rows; ++f)
-        for (std::size_t k = 0; k < depth; ++k)
-          set_bit(words.data() + f * depth_units_, k, filters.signs[begin + f * depth + k] != 0);
+        for (std::size_t w = 0; w < depth_units_; ++w)
+          words[f * depth_units_ + w] = pack_bytes(&filters.signs[begin + f * depth + w * kWordBits],
+                                                   std::min(kWordBits, depth - w * kWordBits));
       canonical = words.data();
     } else if (shape_.storage == Storage::kFloats) {
       floats.resize(count);

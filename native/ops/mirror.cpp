@@ -15,13 +15,6 @@ constexpr std::size_t kMostScratch = std::size_t{16} << 20;
 constexpr std::size_t kListStep = 8;
 constexpr std::size_t kBuckets = kPatterns / 2;
 
-// The signs of up to 64 bytes, 0 or 1 each, as a word.
-Word pack_signs(const std::uint8_t* signs, std::size_t count) {
-  Word word = 0;
-  for (std::size_t i = 0; i < count; ++i) word |= Word{signs[i]} << i;
-  return word;
-}
-
 // Counter bits for lists of at most `longest` planes.
 std::size_t counter_bits(std::size_t longest) {
   if (longest <= 128) return 8;
@@ -107,7 +100,7 @@ void MirroredConvolution::pack_weights(const std::vector<std::uint8_t>& signs) {
         const std::size_t inputs = std::min(kWordBits, depth_ - k);
         Word block[kWordBits], turned[kWordBits];
         for (std::size_t i = 0; i < kWordBits; ++i)
-          block[i] = first + i < shape_.filters ? pack_signs(&signs[(first + i) * depth_ + k], inputs) : 0;
+          block[i] = first + i < shape_.filters ? pack_bytes(&signs[(first + i) * depth_ + k], inputs) : 0;
         table_.transpose(block, 1, turned, 1);
         for (std::size_t i = 0; i < inputs; ++i) planes[(k + i) * words + w] = turned[i];
       }
@@ -148,7 +141,9 @@ bool MirroredConvolution::choose_tables(const std::vector<std::uint8_t>& signs,
   std::vector<std::int64_t> padded(shape_.filters * w.kernel_y);
   for (std::size_t i = 0; i < padded.size(); ++i) {
     const std::uint8_t* row = &signs[i * row_inputs];
-    const std::int64_t ones = std::count(row, row + row_inputs, std::uint8_t{1});
+    std::int64_t ones = 0;
+    for (std::size_t k = 0; k < row_inputs; k += kWordBits)
+      ones += std::popcount(pack_bytes(row + k, std::min(kWordBits, row_inputs - k)));
     padded[i] = shape_.pad_value < 0 ? static_cast<std::int64_t>(row_inputs) - ones : ones;
   }
 

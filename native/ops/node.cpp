@@ -9,6 +9,8 @@ namespace sb {
 namespace {
 
 constexpr std::int64_t kMaxGeometry = 1 << 27;
+// Most weights that lists or a codebook may unfold to (packed/weights.py).
+constexpr std::size_t kMaxCoded = std::size_t{1} << 28;
 
 std::string shape_text(const std::vector<std::size_t>& shape) {
   std::string text = "(";
@@ -180,15 +182,50 @@ template std::vector<std::int32_t> NodeReader::array(const char*, const std::vec
 template std::vector<std::int8_t> NodeReader::array(const char*, const std::vector<std::size_t>&);
 template std::vector<std::uint8_t> NodeReader::array(const char*, const std::vector<std::size_t>&);
 
-const std::uint8_t* NodeReader::bit_stream(const char* name, std::size_t filters, std::size_t depth) {
+WeightBits NodeReader::stream(const char* name, std::size_t bits) {
   const Tensor* found = tensor(name);
-  if (found == nullptr) return nullptr;
-  const std::size_t bits = saturating_product({filters, depth});
+  if (found == nullptr) return {};
   if (!expect(found->type == Type::kUint8 && found->shape == std::vector<std::size_t>{divide_up(bits, 8)},
-              std::string("tensor '") + name + "' does not hold " + std::to_string(filters) + " filters of " +
-                  std::to_string(depth) + " bits"))
-    return nullptr;
-  return static_cast<const std::uint8_t*>(found->data);
+              std::string("tensor '") + name + "' does not hold " + std::to_string(bits) + " bits"))
+    return {};
+  return copy_bits(static_cast<const std::uint8_t*>(found->data), found->size());
+}
+
+WeightBits NodeReader::weight_bits(std::size_t filters, std::size_t depth) {
+  const std::size_t weights = saturating_product({filters, depth});
+  const std::string size = std::to_string(filters) + " filters of " + std::to_string(depth) + " bits";
+  if (has("weight.patterns")) {
+    const auto taps = static_cast<std::size_t>(integer("weight.taps", 1, kMaxElements));
+    const auto width = static_cast<std::size_t>(integer("weight.width", 0, 16));
+    expect(weights <= kMaxCoded && depth % taps == 0, "its codebook does not fit " + size);
+    if (!ok()) return {};
+    const WeightBits patterns = stream("weight.patterns", taps << width);
+    const WeightBits index = stream("weight.index", weights / taps * width);
+    return ok() ? decode_codebook(patterns, index, taps, width, weights / taps) : WeightBits{};
+  }
+  if (has("weight.stream")) {
+    const Tensor* codes = tensor("weight.stream");
+    const std::vector<std::uint8_t> rice = array<std::uint8_t>("weight.rice", {filters});
+    const std::vector<std::int32_t> count = array<std::int32_t>("weight.count", {filters});
+    expect(codes != nullptr && codes->type == Type::kUint8 && codes->shape.size() == 1,
+           "tensor 'weight.stream' is no stream of bytes");
+    expect(weights <= kMaxCoded, "its lists do not fit " + size);
+    const auto most = static_cast<std::int64_t>(depth);
+    for (std::size_t f = 0; ok() && f < filters; ++f)
+      expect(count[f] >= 0 && count[f] <= most && (rice[f] & 0x60) == 0,
+             "a filter lists more than its weights or has a bad Rice parameter");
+    if (!ok()) return {};
+    WeightBits bits;
+    const std::string wrong = decode_gaps(static_cast<const std::uint8_t*>(codes->data), codes->size(), rice,
+                                          count, depth, bits);
+    return expect(wrong.empty(), wrong) ? bits : WeightBits{};
+  }
+  const Tensor* found = tensor("weight");
+  if (found == nullptr) return {};
+  if (!expect(found->type == Type::kUint8 && found->shape == std::vector<std::size_t>{divide_up(weights, 8)},
+              "tensor 'weight' does not hold " + size))
+    return {};
+  return copy_bits(static_cast<const std::uint8_t*>(found->data), found->size());
 }
 
 Edge NodeReader::output(const Edge& edge) {

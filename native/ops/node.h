@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ops/edge.h"
+#include "ops/encoding.h"
 
 namespace sb {
 
@@ -76,8 +77,8 @@ class NodeReader {
   // A copy of an array of exactly this type and shape; floats must be finite.
   template <class T>
   std::vector<T> array(const char* name, const std::vector<std::size_t>& shape);
-  // Weights of one bit, as a stream of filters * depth bits.
-  const std::uint8_t* bit_stream(const char* name, std::size_t filters, std::size_t depth);
+  // Weights of one bit, in whatever way they are stored.
+  WeightBits weight_bits(std::size_t filters, std::size_t depth);
 
   // The checked output edge: limits on its size and range.
   Edge output(const Edge& edge);
@@ -86,6 +87,8 @@ class NodeReader {
 
  private:
   const Attribute* attribute(const char* name);
+  // The bytes of a tensor that must have so many, with slack behind them.
+  WeightBits stream(const char* name, std::size_t bits);
 
   const NodeDescription& node_;
   std::vector<const Edge*> edges_;

@@ -172,7 +172,7 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
   const Edge sum = sum_edge(plain, shape.in, shape.depth(), shape.pad_value);
   const bool levels = node.has("levels");
   node.expect_inputs(levels ? 2 : 1, levels ? 2 : 1);
-  const std::uint8_t* stream = node.bit_stream("weight", shape.filters, shape.depth());
+  const WeightBits bits = node.weight_bits(shape.filters, shape.depth());
   std::vector<float> level_values;
   Edge out = sum;
   if (levels) {
@@ -199,8 +199,7 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
   if (shape.in.kind == Kind::kInt) plan.explain("the input is integers, not bits");
   if (shape.in.kind == Kind::kReal) plan.explain("the input is real: ±1 weights multiply as float32");
   Filters filters;
-  filters.signs =
-      channels_last<std::uint8_t>(shape, [&](std::size_t i) { return (stream[i / 8] >> (i % 8)) & 1; });
+  filters.signs = signs_of(bits, shape.filters, shape.group_channels(), shape.window.taps());
   if (line != nullptr)  // the pixels' products, scaled by the weights; what is added to them is in the start
     for (std::uint8_t sign : filters.signs)
       filters.bytes.push_back(static_cast<std::int8_t>(sign == 0 ? line->scale : -line->scale));

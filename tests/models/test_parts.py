@@ -4,11 +4,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from signbit.models.parts import make_activation, make_norm, make_shortcut
+from signbit.quantizers import sign
 
 X = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4)
 
 
-@pytest.mark.parametrize("kind", ["conv", "slice", "average", "repeat"])
+@pytest.mark.parametrize("kind", ["conv", "binary", "slice", "average", "repeat"])
 def test_same_shape_is_the_identity(kind):
     assert isinstance(make_shortcut(kind, 3, 3), nn.Identity)
 
@@ -35,6 +36,17 @@ def test_pool_then_convolution_then_norm():
     shortcut = make_shortcut("conv", 3, 5, stride=2, norm="layer")
     assert list(dict(shortcut.named_children())) == ["pool", "conv", "norm"]
     assert torch.equal(shortcut(X), shortcut.norm(F.conv2d(F.avg_pool2d(X, 2), shortcut.conv.weight)))
+
+
+def test_a_binary_shortcut_is_a_product_of_signs():
+    shortcut = make_shortcut("binary", 3, 5, stride=2, quantizer="sign")
+    assert list(dict(shortcut.named_children())) == ["pool", "conv", "norm"]
+    weight = shortcut.conv.weight
+    scaled = sign(weight) * weight.abs().flatten(1).mean(1).view(-1, 1, 1, 1)
+    torch.testing.assert_close(shortcut.conv(X - 40), F.conv2d(sign(X - 40), scaled))
+    assert shortcut(X).shape == (2, 5, 2, 2)
+    twin = make_shortcut("binary", 3, 5, stride=2, quantizer=None)
+    assert type(twin.conv) is nn.Conv2d
 
 
 def test_layer_norm_standardises_each_position():

@@ -46,7 +46,7 @@ def test_learned_shift_leaves_the_sign_to_its_module():
 
 
 @pytest.mark.parametrize("activation", ["none", "hardtanh", "relu", "prelu", "rprelu", "two-slope"])
-@pytest.mark.parametrize("shortcut", ["conv", "slice", "average", "repeat"])
+@pytest.mark.parametrize("shortcut", ["conv", "binary", "slice", "average", "repeat"])
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_axes_compose(activation, shortcut, norm):
     model = small(activation=activation, shortcut=shortcut, norm=norm, quantizer="ede", pad_value=-1)
@@ -61,7 +61,7 @@ def test_axes_compose(activation, shortcut, norm):
         ({"stem": "5x5"}, r"stem must be 3x3 or 7x7, got '5x5'"),
         ({"depths": (2,)}, r"widths \(8, 16\) and depths \(2,\) need one number >= 1 for each stage"),
         ({"depths": (2, 0)}, r"depths \(2, 0\) need one number >= 1"),
-        ({"shortcut": "a"}, r"shortcut must be one of conv, slice, average, repeat, got 'a'"),
+        ({"shortcut": "a"}, r"shortcut must be one of conv, binary, slice, average, repeat, got 'a'"),
         ({"activation": "tanh"}, r"activation must be one of none, hardtanh"),
         ({"widths": (16, 8), "shortcut": "slice"}, r"cannot narrow 16 channels to 8; use shortcut='conv'"),
         ({"quantizer": "sing"}, r"unknown quantizer 'sing'"),

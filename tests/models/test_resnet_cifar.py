@@ -1,7 +1,14 @@
+import numpy as np
+import pytest
+import torch
 from torch import nn
 
 from models.counts import counts
+from signbit.export import to_graph, verify
 from signbit.models import create_model
+from signbit.packed import ImagePreparation
+from signbit.packed.report import inspect
+from signbit.params import named_binary_parameters
 
 
 def test_counts_of_resnet20():
@@ -60,3 +67,32 @@ def test_hardtanh_behind_every_block_but_not_in_the_float_twin():
 
     assert number(create_model("resnet20_cifar")) == 18
     assert number(create_model("resnet20_cifar", binary=False)) == 0
+
+
+SHORTCUTS = {"slice": (0, 0, 0), "repeat": (0, 0, 0), "conv": (172_032, 0, 1_792), "binary": (0, 172_032, 1_792)}
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_what_shortcuts_hold(shortcut):
+    """Real, one-bit and norm parameters of the three shortcuts of ResNet-18 (sparse.md §1.6)."""
+    real, bits, norms = SHORTCUTS[shortcut]
+    model = create_model("resnet18_cifar", shortcut=shortcut)
+    binary = sum(parameter.numel() for _, parameter in named_binary_parameters(model))
+    assert binary == 10_985_472 + bits
+    assert sum(parameter.numel() for parameter in model.parameters()) == 11_001_162 + real + bits + norms
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "dense", "stored"), [("conv", "float32", 4), ("conv", "int8", 1), ("binary", "float32", 1 / 8)]
+)
+def test_bytes_of_shortcuts_and_that_they_verify(shortcut, dense, stored):
+    """An eighth of the width; three layers of 8→16, 16→32 and 32→64 channels."""
+    torch.manual_seed(0)
+    model = create_model("resnet18_cifar", shortcut=shortcut, widths=(8, 16, 32, 64), depths=(1, 1, 1, 1)).eval()
+    image = ImagePreparation(height=32, width=32)
+    images = np.random.default_rng(0).integers(0, 256, (16, 3, 32, 32), dtype=np.uint8)
+    graph = to_graph(model, image=image, dense=dense, calibration=images)
+    rows = {row.name: row for row in inspect(graph).rows if row.weights and "shortcut" in row.name}
+    assert [row.weights for row in rows.values()] == [128, 512, 2048]
+    assert [row.bytes for row in rows.values()] == [int(row.weights * stored) for row in rows.values()]
+    assert verify(graph, model=model, batch=images).passed

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from signbit.packed import Graph, ImagePreparation, dumps
 from signbit.packed import nodes as n
 from signbit.packed.edges import Bits, Image, Int, Real
 from signbit.packed.report import inspect
-from signbit.packed.weights import encode_dense, encode_gaps
+from signbit.packed.weights import encode_codebook, encode_dense, encode_gaps
 from signbit.packed.window import Window
 
 RNG = np.random.default_rng(0)
@@ -62,8 +63,13 @@ def test_counts_of_every_node():
     assert sparse.weight_bits < 0.5
     ones = graph.node("sparse").weight.decode(8, 288).mean(axis=1)
     assert sparse.density == pytest.approx(np.minimum(ones, 1 - ones).mean())
-    assert sparse.notes[0].startswith(f"{sparse.density:.2%} of the weights have the rarer sign: 0.")
-    assert conv.density is None
+    p = sparse.density
+    assert sparse.entropy == pytest.approx(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
+    assert sparse.operations == 64 * (round(p * 2304) + 288)
+    ones = graph.node("conv").weight.decode(32, 144).mean(axis=1)
+    assert conv.density == pytest.approx(np.minimum(ones, 1 - ones).mean())
+    assert conv.operations == conv.binary_macs
+    assert (stem.density, stem.entropy, stem.operations) == (None, None, 0)
     assert "float32 weights" in stem.packing
     assert "depend" in rows["norm"].packing
     assert rows["cut"].bytes == 32 * 5
@@ -81,6 +87,35 @@ def test_totals():
     stored = sum(row.bytes for row in report.rows if row.weights)
     assert report.fp32_bytes == report.file_bytes - stored + 4 * report.weights
     assert report.int8_bytes == report.file_bytes - stored + report.weights
+    coded = sum(row.bytes for row in report.rows if row.op == "BinaryConv")
+    assert report.dense_bytes == report.file_bytes - coded + 4608 // 8 + 2304 // 8
+
+
+def test_a_codebook_shares_its_kernels():
+    patterns = RNG.permutation(512)[:16, None] >> np.arange(9) & 1
+    bits = patterns[RNG.integers(0, 16, 64 * 16)].reshape(64, 144).astype(np.uint8)
+    encode = partial(encode_codebook, taps=9)
+    graph = Graph({"input": Bits((16, 4, 4))}, (convolution("conv", "input", bits, encode=encode),), "conv")
+    report = inspect(graph)
+    (row,) = report.rows
+    assert row.operations == 16 * 9 * 16 * 16 + 16 * 16 * 64 / 2
+    assert row.entropy == pytest.approx(4 / 9, abs=0.01)
+    assert row.weight_bits == pytest.approx(4 / 9 + 8 * 18 / bits.size)
+    assert row.notes == ("weights as a codebook of 16 kernels",)
+    assert f"{row.operations:,.0f} operations where rare weights or shared kernels count alone" in report.table()
+    assert report.dense_bytes == report.file_bytes - row.bytes + bits.size // 8
+
+
+def test_a_ternary_weight_counts_once_against_int8_and_float32():
+    minus = weights(8, 144, 0.1)
+    rest = weights(8, 144, 0.9) | minus
+    planes = [convolution(f"sum.{n}", "input", b) for n, b in (("minus", minus), ("plus", rest))]
+    other = convolution("other", "input", weights(8, 144))
+    for nodes, count in ((planes, 1152), ([planes[0], other], 2304)):
+        add = n.Add(name="sum", inputs=(nodes[0].name, nodes[1].name))
+        report = inspect(Graph({"input": Bits((16, 4, 4))}, (*nodes, add), "sum"))
+        assert report.fp32_bytes - report.int8_bytes == 3 * count
+        assert report.dense_bytes == report.file_bytes
 
 
 @pytest.mark.parametrize(
@@ -105,7 +140,9 @@ def test_text_and_json():
     text = report.table()
     assert text.splitlines()[0].split()[:3] == ["node", "op", "output"]
     assert "conv: pad_value 0 costs a border correction" in text
-    assert "smaller than float32" in text
+    sizes = {"dense 1-bit": report.dense_bytes, "int8": report.int8_bytes, "float32": report.fp32_bytes}
+    for name, size in sizes.items():
+        assert f"  {name:<11} {size:,} bytes, {size / report.file_bytes:.2f}x the file" in text.splitlines()
     document = json.loads(json.dumps(report.dict()))
     assert document["totals"]["ops"] == report.ops
     assert document["nodes"][3]["name"] == "conv"

@@ -36,6 +36,33 @@ def test_the_parameter_is_near_the_best(depth, density):
     assert len(chosen) <= 1.05 * best + 1
 
 
+@pytest.mark.parametrize(
+    ("count", "depth", "r"),
+    [
+        (1, 4, 1),
+        (1, 10, 3),
+        (5, 100, 4),
+        (1, 20, 4),
+        (2, 100, 5),
+        (1, 100, 6),
+        (1, 200, 7),
+        (0, 9, 0),
+        (9, 9, 0),
+        (1, 1, 0),
+    ],
+)
+def test_the_parameter_is_the_exact_optimum(count, depth, r):
+    """max(0, ceil(log2(.4812 / -ln(1 - p)))) (sparse.md §0b): of least expected length for geometric gaps."""
+    assert rice.parameter(count, depth) == r
+    p = count / depth
+    if 0 < p < 1:
+
+        def length(k):
+            return 1 + k + (1 - p) ** (2**k) / (1 - (1 - p) ** (2**k))
+
+        assert length(r) == pytest.approx(min(length(k) for k in range(32)), rel=2e-4)
+
+
 RICE_BITS = {0.25: 0.821, 0.1: 0.476, 0.05: 0.290, 0.04: 0.243, 0.03: 0.197, 0.02: 0.142, 0.01: 0.081, 0.005: 0.045}
 
 

@@ -1,6 +1,7 @@
 """Random graphs of one node, for holding the native engine equal to the reference."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from hypothesis import strategies as st
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from signbit.packed import nodes as n
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
-from signbit.packed.weights import encode_dense, encode_gaps
+from signbit.packed.weights import encode_codebook, encode_dense, encode_gaps
 from signbit.packed.window import Window
 
 CHANNELS = (1, 2, 3, 5, 8, 17, 31, 63, 64, 65, 100, 127, 128, 130)
@@ -88,7 +89,8 @@ def groups_of(draw: Draw, *counts: int) -> int:
 
 def bit_weights(draw: Draw, rng: Rng, filters: int, depth: int):
     bits = (rng.random((filters, depth)) < draw(st.sampled_from([0.5, 0.1]))).astype(np.uint8)
-    return draw(st.sampled_from([encode_dense, encode_gaps]))(bits)
+    taps = draw(st.sampled_from([t for t in range(1, 13) if depth % t == 0]))
+    return draw(st.sampled_from([encode_dense, encode_gaps, partial(encode_codebook, taps=taps)]))(bits)
 
 
 def filters_of(draw: Draw) -> int:

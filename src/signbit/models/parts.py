@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from signbit.nn import ChannelNorm, RPReLU, TwoSlopePReLU
+from signbit.nn import BinaryConv2d, ChannelNorm, RPReLU, TwoSlopePReLU
 
 __all__ = [
     "Activation",
@@ -24,7 +24,7 @@ __all__ = [
 
 Norm = Literal["batch", "layer"]
 Activation = Literal["none", "hardtanh", "relu", "prelu", "rprelu", "two-slope"]
-Shortcut = Literal["conv", "slice", "average", "repeat"]
+Shortcut = Literal["conv", "binary", "slice", "average", "repeat"]
 
 
 def make_norm(norm: Norm, channels: int, *, flat: bool = False) -> nn.Module:
@@ -66,17 +66,27 @@ def make_activation(activation: Activation, channels: int) -> nn.Module:
             return TwoSlopePReLU(channels)
 
 
-def make_shortcut(shortcut: Shortcut, inputs: int, outputs: int, *, stride: int = 1, norm: Norm = "batch") -> nn.Module:
+def make_shortcut(
+    shortcut: Shortcut,
+    inputs: int,
+    outputs: int,
+    *,
+    stride: int = 1,
+    norm: Norm = "batch",
+    quantizer: str | None = "approxsign",
+) -> nn.Module:
     """The way around a block: the identity where the block keeps the shape, else what `shortcut` says.
 
     Args:
-        shortcut: "conv": average pool, real 1x1 convolution, norm (Bi-Real Net, 1808.00278); "slice": every stride-th
-            row and column, new channels 0 (option A of ResNet, 1512.03385); "average": average pool, new channels 0;
-            "repeat": average pool, channels repeated (ReActNet, 2003.03488).
+        shortcut: "conv": average pool, real 1x1 convolution, norm (Bi-Real Net, 1808.00278), whose weights an export
+            may hold in int8; "binary": the same with a 1x1 convolution of signs, ±α; "slice": every stride-th row and
+            column, new channels 0 (option A of ResNet, 1512.03385); "average": average pool, new channels 0;
+            "repeat": average pool, channels repeated (FracBNN, 2012.12206; ReActNet, 2003.03488).
         inputs: channels of the block's input.
         outputs: channels of its result.
         stride: of the block.
-        norm: see `make_norm`; only "conv" has one.
+        norm: see `make_norm`; only "conv" and "binary" have one.
+        quantizer: sign of the inputs of "binary", by name; None, for a float twin, makes it "conv".
     """
     _expect("shortcut", shortcut, Shortcut)
     if stride == 1 and inputs == outputs:
@@ -84,8 +94,13 @@ def make_shortcut(shortcut: Shortcut, inputs: int, outputs: int, *, stride: int 
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if stride > 1:
         parts["pool"] = Stride(stride) if shortcut == "slice" else nn.AvgPool2d(stride, ceil_mode=True)
-    if shortcut == "conv":
-        parts["conv"] = nn.Conv2d(inputs, outputs, 1, bias=False)
+    if shortcut in ("conv", "binary"):
+        if shortcut == "conv" or quantizer is None:
+            parts["conv"] = nn.Conv2d(inputs, outputs, 1, bias=False)
+        else:
+            parts["conv"] = BinaryConv2d(
+                inputs, outputs, 1, input_quantizer=quantizer, weight_quantizer="sign(scale=mean)"
+            )
         parts["norm"] = make_norm(norm, outputs)
     elif outputs != inputs:
         parts["widen"] = RepeatChannels(inputs, outputs) if shortcut == "repeat" else PadChannels(inputs, outputs)

@@ -96,11 +96,13 @@ def residual_network(
         binary=binary,
     )
 
+    signs = quantizer if binary and quantizer != "tanh" else None
+
     def block(inputs: int, outputs: int, stride: int) -> ResidualBlock:
         return ResidualBlock(
             **conv(inputs, outputs, stride=stride),
             norm=make_norm(norm, outputs),
-            shortcut=make_shortcut(shortcut, inputs, outputs, stride=stride, norm=norm),
+            shortcut=make_shortcut(shortcut, inputs, outputs, stride=stride, norm=norm, quantizer=signs),
             after=make_activation(activation, outputs),
         )
 

@@ -122,8 +122,13 @@ def _node_to_json(node: Node, tensors: dict[str, Array]) -> dict[str, Any]:
     return document
 
 
-def load(path: str | Path) -> Graph:
+def load(path: str | Path, *, streams: bool = True) -> Graph:
     """Reads and checks a packed file.
+
+    Args:
+        path: the file.
+        streams: whether coded gaps are decoded once to find damage in them; False where the caller decodes them
+            next, and answers damage himself.
 
     Raises:
         PackedFileError: missing, not a packed model, of another version, truncated, damaged or inconsistent.
@@ -135,7 +140,7 @@ def load(path: str | Path) -> Graph:
         with safe_open(source, framework="numpy") as file:
             names = file.keys()  # a method: an open file is no mapping
             slices = {name: file.get_slice(name) for name in names}
-            return _read(file.metadata() or {}, slices, file)
+            return _read(file.metadata() or {}, slices, file, streams=streams)
     except FileNotFoundError:
         raise PackedFileError(f"packed model {str(source)!r} does not exist") from None
     except GraphError as error:
@@ -144,7 +149,7 @@ def load(path: str | Path) -> Graph:
         raise PackedFileError(f"{str(source)!r} is not a packed model, or is damaged: {error}") from None
 
 
-def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> Graph:
+def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any, *, streams: bool) -> Graph:
     if metadata.get("format") != "signbit":
         raise GraphError("the safetensors file holds no signbit model")
     for key, value in _HEADER.items():
@@ -180,7 +185,7 @@ def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any) -> 
     except ValueError as error:
         raise GraphError(f"image: {error}") from None
     graph = Graph(inputs, nodes, document["output"], preparation, tuple(document["labels"]))
-    for node in graph.nodes:
+    for node in graph.nodes if streams else ():
         _check_stream(node, graph.edges)
     return graph
 

@@ -16,6 +16,7 @@ from signbit.packed import nodes as n
 from signbit.packed.container import dumps
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
+from signbit.packed.operations import entropy, ones_additions, shared_kernel_ops
 from signbit.packed.schema import tensor_fields
 from signbit.packed.weights import Codebook, Gaps
 
@@ -31,8 +32,10 @@ _OWN_NODE = {
 class Row:
     """One node: `weight_bits` are stored bits per weight, `packing` says "packed" or why not, `notes` what costs.
 
-    `density` is the share of weights with their filter's rarer sign, where it is known without unpacking (gaps) or the
-    weights have two levels.
+    `density` is the share of one-bit weights with their filter's rarer sign, `entropy` the bits a weight that a code
+    of their places must take: of the density, or of the indices of a codebook. `operations` are those of the binary
+    MACs that remain where only listed weights are added, or the sums of equal kernels shared (`packed.operations`):
+    the papers' counts, not how this engine runs a layer.
     """
 
     name: str
@@ -41,11 +44,13 @@ class Row:
     input_bits: int
     weight_bits: float | None
     density: float | None
+    entropy: float | None
     weights: int
     bytes: int
     binary_macs: int
     mixed_macs: int
     float_macs: int
+    operations: float
     packing: str
     notes: tuple[str, ...] = ()
 
@@ -54,11 +59,14 @@ class Row:
 class Report:
     """Rows and totals of a graph.
 
-    `fp32_bytes` and `int8_bytes` are the same topology with every weight in 4 bytes or 1 and all else as stored.
+    `fp32_bytes` and `int8_bytes` are the same topology with every weight in 4 bytes or 1 and all else as stored, where
+    the two planes of a ternary weight are one weight; `dense_bytes` has every weight of one bit in one bit, and every
+    other weight as stored.
     """
 
     rows: tuple[Row, ...]
     file_bytes: int
+    dense_bytes: int
     fp32_bytes: int
     int8_bytes: int
 
@@ -93,6 +101,11 @@ class Report:
         return sum(row.float_macs for row in self.rows)
 
     @property
+    def operations(self) -> float:
+        """What remains of the binary MACs, see `Row`."""
+        return sum(row.operations for row in self.rows)
+
+    @property
     def ops(self) -> float:
         """Operations by `OPS_CONVENTION`."""
         return self.binary_macs / 64 + self.float_macs
@@ -106,9 +119,11 @@ class Report:
             "binary_macs": self.binary_macs,
             "mixed_macs": self.mixed_macs,
             "float_macs": self.float_macs,
+            "operations": self.operations,
             "ops": self.ops,
             "ops_convention": OPS_CONVENTION,
             "file_bytes": self.file_bytes,
+            "dense_bytes": self.dense_bytes,
             "fp32_bytes": self.fp32_bytes,
             "int8_bytes": self.int8_bytes,
         }
@@ -116,7 +131,8 @@ class Report:
 
     def table(self) -> str:
         """The report as text: a line per node, notes and totals below."""
-        header = ("node", "op", "output", "in", "bits", "weights", "bytes", "binary", "mixed", "float", "packed?")
+        header = ("node", "op", "output", "in", "bits", "density", "entropy", "weights", "bytes", "binary", "mixed",
+                  "float", "packed?")  # fmt: skip
         lines = [header, *(_cells(row) for row in self.rows)]
         widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
         text = [
@@ -128,23 +144,56 @@ class Report:
     def _totals(self) -> list[str]:
         layers = sum(1 for row in self.rows if row.weights)
         rest = f"; not {', '.join(self.unpacked)}" if self.unpacked else ""
-        return [
+        lines = [
             f"layers      {layers - len(self.unpacked)} of {layers} with weights are packed{rest}",
             f"weights     {self.weights:,} ({self.binary_weights:,} of one bit)",
             f"MACs        {self.binary_macs:,} binary, {self.mixed_macs:,} mixed, {self.float_macs:,} float",
             f"OPs         {self.ops:,.0f} ({OPS_CONVENTION})",
-            f"file        {self.file_bytes:,} bytes: {self.fp32_bytes / self.file_bytes:.1f}x smaller than float32 "
-            f"({self.fp32_bytes:,}), {self.int8_bytes / self.file_bytes:.1f}x than int8 ({self.int8_bytes:,})",
         ]
+        if self.operations < self.binary_macs:
+            lines.append(
+                f"sparse      {self.operations:,.0f} operations where rare weights or shared kernels count alone"
+            )
+        lines.append(f"file        {self.file_bytes:,} bytes")
+        others = (("dense 1-bit", self.dense_bytes), ("int8", self.int8_bytes), ("float32", self.fp32_bytes))
+        return lines + [f"  {name:<11} {size:,} bytes, {size / self.file_bytes:.2f}x the file" for name, size in others]
 
 
 def inspect(graph: Graph) -> Report:
     """Counts what every node of `graph` holds and does."""
     rows = tuple(_row(graph, node) for node in graph.nodes)
     file_bytes = len(dumps(graph))
-    weights, stored = sum(row.weights for row in rows), sum(_weight_bytes(node) for node in graph.nodes)
-    rest = file_bytes - stored
-    return Report(rows=rows, file_bytes=file_bytes, fp32_bytes=rest + 4 * weights, int8_bytes=rest + weights)
+    binary = {row.name for row in rows if row.op.startswith("Binary")}
+    stored = sum(_weight_bytes(node) for node in graph.nodes)
+    coded = sum(_weight_bytes(node) for node in graph.nodes if node.name in binary)
+    weights = sum(row.weights for row in rows if row.name not in _second_planes(graph))
+    return Report(
+        rows=rows,
+        file_bytes=file_bytes,
+        dense_bytes=file_bytes - coded + sum(-(-row.weights // 8) for row in rows if row.name in binary),
+        fp32_bytes=file_bytes - stored + 4 * weights,
+        int8_bytes=file_bytes - stored + weights,
+    )
+
+
+def _second_planes(graph: Graph) -> set[str]:
+    """The products that add to another of the same input so that both are one ternary weight: no weight gets +2."""
+    found = set()
+    for add in graph.nodes:
+        if (
+            not isinstance(add, n.Add)
+            or len(add.inputs) != 2
+            or not {*add.inputs} <= {node.name for node in graph.nodes}
+        ):
+            continue
+        first, second = (graph.node(name) for name in add.inputs)
+        both = [node for node in (first, second) if isinstance(node, n.BinaryConv | n.BinaryLinear)]
+        if len(both) == 2 and first.inputs == second.inputs and both[0].filters == both[1].filters:
+            depths = [node.depth(graph.edges[first.inputs[0]]) for node in both]
+            planes = [node.weight.decode(node.filters, d) for node, d in zip(both, depths, strict=True)]
+            if depths[0] == depths[1] and not np.any(planes[0] > planes[1]):
+                found.add(second.name)
+    return found
 
 
 def _row(graph: Graph, node: n.Node) -> Row:
@@ -154,18 +203,22 @@ def _row(graph: Graph, node: n.Node) -> Row:
     macs = weights * prod(shape[1:])
     binary = isinstance(node, n.BinaryConv | n.BinaryLinear)
     bits = edges[0] if isinstance(edges[0], Bits) else None
+    binary_macs = macs * bits.planes if binary and bits is not None else 0
+    density, needed = _information(node, edges[0])
     return Row(
         name=node.name,
         op=type(node).__name__,
         shape=shape,
         input_bits=_edge_bits(edges[0]),
         weight_bits=8 * _weight_bytes(node) / weights if weights else None,
-        density=_density(node, edges[0]),
+        density=density,
+        entropy=needed,
         weights=weights,
         bytes=_tensor_bytes(node) + _weight_bytes(node),
-        binary_macs=macs * bits.planes if binary and bits is not None else 0,
+        binary_macs=binary_macs,
         mixed_macs=macs if binary and bits is None else 0,
         float_macs=0 if binary else macs,
+        operations=min(binary_macs, _operations(node, edges[0], prod(shape[1:]))) if binary_macs else 0,
         packing=_packing(node, edges[0], graph.edges[node.name]),
         notes=tuple(_notes(node, edges[0])),
     )
@@ -188,19 +241,39 @@ def _weight_bytes(node: n.Node) -> int:
     return node.weight.nbytes if isinstance(node, n.Conv | n.Linear) else 0
 
 
-def _density(node: n.Node, x: Edge) -> float | None:
+def _information(node: n.Node, x: Edge) -> tuple[float | None, float | None]:
+    """Density and entropy of one-bit weights, see `Row`."""
     if not isinstance(node, n.BinaryConv | n.BinaryLinear):
-        return None
+        return None, None
+    depth = node.depth(x)
     if isinstance(node.weight, Gaps):
-        return int(node.weight.count.sum(dtype=np.int64)) / _weights(node, x)
-    if node.levels is None:
-        return None
-    set_share = node.weight.decode(node.filters, node.depth(x)).mean(axis=1)
-    return float(np.minimum(set_share, 1 - set_share).mean())
+        listed = int(node.weight.count.sum(dtype=np.int64))
+    else:
+        set_bits = node.weight.decode(node.filters, depth).sum(axis=1, dtype=np.int64)
+        listed = int(np.minimum(set_bits, depth - set_bits).sum())
+    weights = node.filters * depth
+    if isinstance(node.weight, Codebook):
+        kernels = np.bincount(node.weight.indices(node.filters, depth))
+        return listed / weights, entropy(kernels) / node.weight.taps
+    return listed / weights, entropy(np.array([listed, weights - listed]))
 
 
-def _entropy(p: float) -> float:
-    return float(-sum(q * np.log2(q) for q in (p, 1 - p) if q > 0))
+def _operations(node: n.Node, x: Edge, positions: int) -> float:
+    """Bit operations of one plane of inputs after what the encoding saves; two planes need them twice."""
+    assert isinstance(node, n.BinaryConv | n.BinaryLinear)
+    assert isinstance(x, Bits)
+    depth = node.depth(x)
+    weight, total = node.weight, positions * node.filters * depth
+    if isinstance(weight, Gaps):
+        listed = int(weight.count.sum(dtype=np.int64))
+        shared = depth * getattr(node, "groups", 1)
+        return x.planes * min(total, ones_additions(positions=positions, listed=listed, shared=shared))
+    if isinstance(weight, Codebook):
+        groups, codewords = getattr(node, "groups", 1), 1 << weight.width
+        sizes = {"positions": positions, "codewords": codewords, "taps": weight.taps}
+        channels, filters = depth // weight.taps, node.filters // groups
+        return x.planes * groups * min(total / groups, shared_kernel_ops(channels=channels, filters=filters, **sizes))
+    return x.planes * total
 
 
 def _tensor_bytes(node: n.Node) -> int:
@@ -247,12 +320,6 @@ def _notes(node: n.Node, x: Edge) -> list[str]:
             notes.append("two activation planes: twice the binary MACs")
         if node.levels is not None:
             notes.append("weight levels other than -a, +a cost a window sum shared by all filters")
-        if (density := _density(node, x)) is not None:
-            stored = 8 * _weight_bytes(node) / _weights(node, x)
-            notes.append(
-                f"{density:.2%} of the weights have the rarer sign: {stored:.3f} bits a weight, entropy "
-                f"{_entropy(density):.3f}"
-            )
         if isinstance(node.weight, Codebook):
             notes.append(f"weights as a codebook of {1 << node.weight.width} kernels")
     if isinstance(node, n.Threshold) and len(node.inputs) == 2:
@@ -265,8 +332,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     weight_bits = "" if row.weight_bits is None else f"{row.weight_bits:.3g}"
     shape = "x".join(map(str, row.shape))
     cells = [f"{count:,}" if count else "" for count in counts]
-    return (row.name, row.op, shape, str(row.input_bits), weight_bits, *cells, row.packing)
+    density = "" if row.density is None else f"{row.density:.2%}"
+    needed = "" if row.entropy is None else f"{row.entropy:.3f}"
+    return (row.name, row.op, shape, str(row.input_bits), weight_bits, density, needed, *cells, row.packing)
 
 
 def _align(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if 3 <= column <= 9 else cell.ljust(width)
+    return cell.rjust(width) if 3 <= column <= 11 else cell.ljust(width)

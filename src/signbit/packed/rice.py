@@ -4,6 +4,7 @@ A gap g is written as g >> r ones, a zero, then the r low bits of g, lowest firs
 of weights skipped before each listed position.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from math import ceil, log, log2
 
@@ -11,6 +12,9 @@ import numpy as np
 
 from signbit.packed.bits import Array, Bytes
 from signbit.packed.edges import GraphError
+
+_CODES = [re.compile(rb"(\x01*)\x00" + b"." * r, re.S) for r in range(32)]
+"""By parameter, one code of a stream that has a byte for every bit; the group is its ones."""
 
 
 def parameter(count: int, depth: int) -> int:
@@ -43,26 +47,30 @@ def decode(stream: Bytes, parameters: Array, counts: Array, depth: int) -> list[
     """
     bits = np.unpackbits(stream, bitorder="little")
     text = bits.tobytes()
-    at = 0
-    filters: list[Array] = []
+    begin, codes = 0, []
     for r, count in zip(map(int, parameters), map(int, counts), strict=True):
-        begin, stops = at, []
-        for _ in range(count):
-            stops.append(text.find(b"\0", at))
-            at = stops[-1] + 1 + r
-            if stops[-1] < 0 or at > len(text):
-                raise GraphError("the stream of gaps ends before its last position")
-        zeros = np.array(stops, np.int64)
-        quotients = np.diff(zeros, prepend=begin - 1 - r) - 1 - r
-        low = np.zeros(count, np.int64)
-        for k in range(r):
-            low |= bits[zeros + 1 + k].astype(np.int64) << k
-        # Limited to the depth, which is too far already, so that neither the shift nor the sum overflows.
-        gaps = np.minimum((np.minimum(quotients, depth) << r) + low, depth)
-        where = np.cumsum(gaps + 1) - 1
-        if count and where[-1] >= depth:
-            raise GraphError(f"the stream of gaps lists a position past the depth {depth}")
-        filters.append(where)
-    if len(text) - at >= 8 or b"\1" in text[at:]:
+        # All codes of a filter take no more bits than this, so that no search goes far past its end.
+        stop = min(len(text), begin + count * (r + 1) + (depth >> r) + 1)
+        found = _CODES[r].findall(text, begin, stop)[:count]
+        if len(found) < count:
+            reason = (
+                "ends before its last position" if stop == len(text) else f"lists a position past the depth {depth}"
+            )
+            raise GraphError(f"the stream of gaps {reason}")
+        begin += len(b"".join(found)) + count * (r + 1)
+        codes += found
+    if len(text) - begin >= 8 or b"\1" in text[begin:]:
         raise GraphError("the stream of gaps has bits left over")
-    return filters
+    quotients = np.fromiter(map(len, codes), np.int64, len(codes))
+    width = np.repeat(parameters.astype(np.int64), counts)
+    ends = np.cumsum(quotients + 1 + width)
+    low = np.zeros(len(codes), np.int64)
+    for k in range(int(width.max(initial=0))):
+        has = width > k
+        low[has] |= bits[(ends - width)[has] + k].astype(np.int64) << k
+    # Limited to the depth, which is too far already, so that neither the shift nor the sum overflows.
+    gaps = np.minimum((np.minimum(quotients, depth) << width) + low, depth)
+    filters = [np.cumsum(part + 1) - 1 for part in np.split(gaps, np.cumsum(counts, dtype=np.int64)[:-1])]
+    if any(len(where) and where[-1] >= depth for where in filters):
+        raise GraphError(f"the stream of gaps lists a position past the depth {depth}")
+    return filters[: len(counts)]

@@ -2,7 +2,9 @@
 
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import fields
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -14,10 +16,12 @@ _NAMES = {float: "a number in the range of float32", int: "an integer", str: "a 
 
 T = TypeVar("T")
 
+_type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
+
 
 def scalar_fields(cls: type) -> dict[str, Any]:
     """Types of the fields that are stored as JSON, by name: all but arrays and weights."""
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)
     return {f.name: hints[f.name] for f in fields(cls) if f.init and "dtype" not in f.metadata and f.name != "weight"}
 
 

@@ -98,13 +98,17 @@ class Codebook:
 
     def decode(self, filters: int, depth: int) -> Bytes:
         """The bits as a (filters, depth) matrix of 0 and 1."""
+        patterns = unpack_stream(self.patterns, (1 << self.width, self.taps))
+        return patterns[self.indices(filters, depth)].reshape(filters, depth)
+
+    def indices(self, filters: int, depth: int) -> Array:
+        """Which pattern each kernel is, (filters·depth / taps,)."""
         kernels = filters * depth // self.taps
         index_bits = unpack_stream(self.index, (kernels, self.width))
         index = np.zeros(kernels, np.uint16)
         for k in range(self.width):
             index |= index_bits[:, k].astype(np.uint16) << k
-        patterns = unpack_stream(self.patterns, (1 << self.width, self.taps))
-        return patterns[index].reshape(filters, depth)
+        return index
 
 
 BinaryWeights: TypeAlias = Dense | Gaps | Codebook

@@ -10,7 +10,7 @@ import numpy as np
 
 from signbit.packed import reference
 from signbit.packed.bits import Array
-from signbit.packed.edges import Bits, Edge, Image, Int, Real
+from signbit.packed.edges import Bits, Edge, GraphError, Image, Int, Real
 from signbit.packed.graph import Graph
 from signbit.runtime.handover import describe_inputs, describe_nodes
 from signbit.runtime.isa import REFERENCE
@@ -52,7 +52,12 @@ class NativeEngine:
         self._inputs = tuple(graph.inputs)
         output = graph.edges[graph.output]
         self._shape, self._dtype = output.shape, _DTYPES[type(output)]
-        self._plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, threads, layout)
+        # An extension that was built before a way to store weights existed takes plain bits.
+        nodes = describe_nodes(graph, encodings=getattr(_native, "encodings", ("dense",)))
+        try:
+            self._plan = _native.Plan(describe_inputs(graph), nodes, graph.output, isa, threads, layout)
+        except ValueError as error:
+            raise GraphError(str(error)) from None
         self.plan = [NodePlan(*row) for row in self._plan.nodes()]
 
     def run(self, batches: Mapping[str, Array]) -> Array:

@@ -1,15 +1,16 @@
 """Describes a graph to the native plan builder: plain dictionaries and arrays."""
 
+from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from signbit.packed.bits import pack_stream
+from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Edge, Int
 from signbit.packed.graph import Graph
 from signbit.packed.nodes import BinaryConv, BinaryLinear, Node
-from signbit.packed.weights import Dense
+from signbit.packed.weights import ENCODINGS, BinaryWeights, Codebook, Dense, Gaps, encode_dense
 from signbit.packed.window import Window
 
 
@@ -18,9 +19,9 @@ def describe_inputs(graph: Graph) -> list[tuple[str, dict[str, Any]]]:
     return [(name, _edge(edge)) for name, edge in graph.inputs.items()]
 
 
-def describe_nodes(graph: Graph) -> list[dict[str, Any]]:
-    """Every node, its weights decoded to one dense stream of bits."""
-    return [_node(node, graph.edges[node.inputs[0]]) for node in graph.nodes]
+def describe_nodes(graph: Graph, *, encodings: Collection[str] = tuple(ENCODINGS)) -> list[dict[str, Any]]:
+    """Every node, its weights of one bit as they are stored, or as plain bits where they are not in `encodings`."""
+    return [_node(node, graph.edges[node.inputs[0]], encodings) for node in graph.nodes]
 
 
 def _edge(edge: Edge) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def _edge(edge: Edge) -> dict[str, Any]:
     return description
 
 
-def _node(node: Node, source: Edge) -> dict[str, Any]:
+def _node(node: Node, source: Edge, encodings: Collection[str]) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     tensors: dict[str, Any] = {}
     for field in fields(node):
@@ -48,7 +49,12 @@ def _node(node: Node, source: Edge) -> dict[str, Any]:
             case bool() | int() | float() | str() if field.name != "name":
                 attributes[field.name] = value
     if isinstance(node, BinaryConv | BinaryLinear):
-        tensors["weight"] = _weight_bits(node, source)
+        weight = node.weight
+        if weight.encoding not in encodings:
+            weight = encode_dense(weight.decode(node.filters, node.depth(source)))
+        more, streams = _weight(weight)
+        attributes |= more
+        tensors |= {name: np.ascontiguousarray(stream) for name, stream in streams.items()}
         if node.levels is not None:
             tensors["levels"] = np.ascontiguousarray(np.broadcast_to(node.levels, (node.filters, 2)))
     return {
@@ -60,7 +66,15 @@ def _node(node: Node, source: Edge) -> dict[str, Any]:
     }
 
 
-def _weight_bits(node: BinaryConv | BinaryLinear, source: Edge) -> Any:
-    if isinstance(node.weight, Dense):
-        return np.ascontiguousarray(node.weight.bits)
-    return pack_stream(node.weight.decode(node.filters, node.depth(source)))
+def _weight(weight: BinaryWeights) -> tuple[dict[str, int], dict[str, Array]]:
+    """Attributes and tensors of one-bit weights."""
+    match weight:
+        case Dense():
+            return {}, {"weight": weight.bits}
+        case Gaps():
+            # The graph was checked: no count is above the depth, which is below 2^31.
+            count = weight.count.astype(np.int32)
+            return {}, {"weight.stream": weight.stream, "weight.rice": weight.rice, "weight.count": count}
+        case Codebook():
+            sizes = {"weight.taps": weight.taps, "weight.width": weight.width}
+            return sizes, {"weight.patterns": weight.patterns, "weight.index": weight.index}

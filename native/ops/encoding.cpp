@@ -1,0 +1,111 @@
+#include "ops/encoding.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/bits.h"
+
+namespace sb {
+namespace {
+
+// Bits that one load gives whatever the place of the first in its byte.
+constexpr std::size_t kLoaded = 57;
+constexpr const char* kShort = "the stream of gaps ends before its last position";
+
+Word load_bits(const std::uint8_t* stream, std::size_t at) { return load_bytes(stream + at / 8) >> (at % 8); }
+
+void flip(WeightBits& bits, std::size_t at) { bits[at / 8] ^= static_cast<std::uint8_t>(1u << (at % 8)); }
+
+void flip_row(WeightBits& bits, std::size_t begin, std::size_t end) {
+  for (; begin < end && begin % 8 != 0; ++begin) flip(bits, begin);
+  for (; begin + 8 <= end; begin += 8) bits[begin / 8] ^= 0xff;
+  for (; begin < end; ++begin) flip(bits, begin);
+}
+
+// Eight channels of `taps` bits each, of which `count` (up to 8) from `at` on are turned into rows of signs.
+void turn_block(const std::uint8_t* bits, std::size_t at, std::size_t taps, std::size_t count,
+                std::uint8_t* out, std::size_t stride) {
+  Word block = 0;
+  for (std::size_t i = 0; i < 8; ++i) block |= (load_bits(bits, at + i * taps) & 0xff) << (8 * i);
+  block = transpose_bytes(block);
+  for (std::size_t i = 0; i < count; ++i) store_bytes(unpack_byte(block >> (8 * i)), out + i * stride);
+}
+
+}  // namespace
+
+WeightBits copy_bits(const std::uint8_t* stream, std::size_t bytes) {
+  WeightBits bits(bytes + kBitsSlack);
+  std::copy_n(stream, bytes, bits.begin());
+  return bits;
+}
+
+std::string decode_gaps(const std::uint8_t* stream, std::size_t bytes, const std::vector<std::uint8_t>& rice,
+                        const std::vector<std::int32_t>& count, std::size_t depth, WeightBits& bits) {
+  const WeightBits codes = copy_bits(stream, bytes);
+  const std::size_t end = 8 * bytes;
+  bits.assign(divide_up(rice.size() * depth, 8) + kBitsSlack, 0);
+  std::size_t at = 0;
+  for (std::size_t f = 0; f < rice.size(); ++f) {
+    const std::size_t row = f * depth, r = rice[f] & 0x1f;
+    if ((rice[f] & 0x80) == 0) flip_row(bits, row, row + depth);
+    std::size_t next = 0;  // the first place that may be listed
+    for (std::int32_t i = 0; i < count[f]; ++i) {
+      std::size_t quotient = 0;
+      Word window = load_bits(codes.data(), at);
+      for (; (~window & low_bits(kLoaded)) == 0; window = load_bits(codes.data(), at)) {
+        quotient += kLoaded, at += kLoaded;
+        if (at > end) return kShort;
+      }
+      const auto ones = static_cast<std::size_t>(std::countr_one(window));
+      quotient += ones, at += ones + 1;
+      if (at + r > end) return kShort;
+      const Word low = load_bits(codes.data(), at) & low_bits(r);
+      at += r;
+      next += std::min(quotient, depth) * (std::size_t{1} << r) + static_cast<std::size_t>(low) + 1;
+      if (next > depth)
+        return "the stream of gaps lists a position past the depth " + std::to_string(depth);
+      flip(bits, row + next - 1);
+    }
+  }
+  if (end - at >= 8 || (load_bits(codes.data(), at) & low_bits(end - at)) != 0)
+    return "the stream of gaps has bits left over";
+  return {};
+}
+
+WeightBits decode_codebook(const WeightBits& patterns, const WeightBits& index, std::size_t taps,
+                           std::size_t width, std::size_t kernels) {
+  WeightBits bits(divide_up(kernels * taps, 8) + kBitsSlack, 0);
+  for (std::size_t k = 0; k < kernels; ++k) {
+    const auto pattern = static_cast<std::size_t>(load_bits(index.data(), k * width) & low_bits(width));
+    for (std::size_t done = 0; done < taps;) {
+      const std::size_t piece = std::min(taps - done, kLoaded - 1), at = k * taps + done;
+      const Word loaded = load_bits(patterns.data(), pattern * taps + done) & low_bits(piece);
+      store_bytes(load_bytes(bits.data() + at / 8) | loaded << (at % 8), bits.data() + at / 8);
+      done += piece;
+    }
+  }
+  return bits;
+}
+
+std::vector<std::uint8_t> signs_of(const WeightBits& bits, std::size_t filters, std::size_t channels,
+                                   std::size_t taps) {
+  std::vector<std::uint8_t> signs(filters * channels * taps + kBitsSlack);
+  if (taps == 1)
+    for (std::size_t i = 0; i < filters * channels; i += 8)
+      store_bytes(unpack_byte(bits[i / 8]), signs.data() + i);
+  for (std::size_t f = 0; taps > 1 && f < filters; ++f) {
+    std::uint8_t* out = signs.data() + f * taps * channels;
+    std::size_t c = 0;
+    for (; c + 8 <= channels; c += 8)
+      for (std::size_t t = 0; t < taps; t += 8)
+        turn_block(bits.data(), (f * channels + c) * taps + t, taps, std::min<std::size_t>(8, taps - t),
+                   out + t * channels + c, channels);
+    for (; c < channels; ++c)
+      for (std::size_t t = 0, at = (f * channels + c) * taps; t < taps; ++t)
+        out[t * channels + c] = static_cast<std::uint8_t>(bits[(at + t) / 8] >> ((at + t) % 8) & 1);
+  }
+  signs.resize(filters * channels * taps);
+  return signs;
+}
+
+}  // namespace sb
