@@ -2,19 +2,13 @@
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
+#include "kernels/unroll.h"
 
 namespace sb {
 namespace {
 
 #include "kernels/gemm-inl.h"
 
-#if defined(__clang__)
-#define SB_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define SB_UNROLL _Pragma("GCC unroll 64")
-#else
-#define SB_UNROLL
-#endif
 
 // Bits set in every byte, by a table of half bytes.
 inline __m256i popcount_bytes(__m256i x) {

@@ -2,19 +2,13 @@
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
+#include "kernels/unroll.h"
 
 namespace sb {
 namespace {
 
 #include "kernels/gemm-inl.h"
 
-#if defined(__clang__)
-#define SB_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define SB_UNROLL _Pragma("GCC unroll 64")
-#else
-#define SB_UNROLL
-#endif
 
 // GCC 12 copies the accumulators of the intrinsic on every use; the assembler form does not.
 inline __m512i dot_bytes(__m512i sum, __m512i unsigned_bytes, __m512i signed_bytes) {

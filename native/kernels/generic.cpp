@@ -1,5 +1,6 @@
 // The portable table: states the meaning of every kernel.
 #include "kernels/kernels.h"
+#include "kernels/unroll.h"
 
 namespace sb {
 namespace {
@@ -81,28 +82,13 @@ uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
   return word;
 }
 
-#if defined(__clang__)
-#define SB_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define SB_UNROLL _Pragma("GCC unroll 64")
-#else
-#define SB_UNROLL
-#endif
-#include "kernels/bitplane-inl.h"
-#include "kernels/spread-inl.h"
+#include "kernels/registers-generic-inl.h"
 
-struct Lanes64 {
-  using T = uint64_t;
-  static constexpr size_t kBytes = 8;
-  static T load(const void* p) { return *(const T*)p; }
-  static void store(void* p, T a) { *(T*)p = a; }
-  static T fill(uint64_t word) { return word; }
-  static T both(T a, T b) { return a & b; }
-  static T either(T a, T b) { return a | b; }
-  static T differ(T a, T b) { return a ^ b; }
-  static T load_from(const void* p) { return *(const T*)p; }
-  static T funnel(T a, T b, size_t right) { return (a >> right) | (b << 1 << (63 - right)); }
-};
+#include "kernels/adders-inl.h"
+
+#include "kernels/bitplane-inl.h"
+
+#include "kernels/spread-inl.h"
 
 // Blocks of 32, 16, 8, 4, 2, 1 bits change places across the diagonal.
 void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride) {

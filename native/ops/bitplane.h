@@ -1,6 +1,7 @@
 // A convolution of bits on planes of output positions, with its threshold or with the chain behind it.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +12,8 @@
 #include "ops/convolution.h"
 #include "ops/mirror.h"
 #include "ops/operator.h"
+#include "ops/plane_inputs.h"
+#include "ops/sparse.h"
 
 namespace sb {
 
@@ -25,6 +28,13 @@ class BitplaneConvolution final : public Operator {
   // The same with sums, of which `chain` is given the counts of a few rows and channels at a time.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
                                                    bool always);
+  // The sparse form alone: of filters of two levels, or of the sum of two products.
+  static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
+                                                   const TwoLevelRule& levels, Layout layout);
+  static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& first,
+                                                   const BinaryProduct& second, const Cuts& cuts,
+                                                   Layout layout);
+  // `rest` may be null where `product` gives the bits.
   void keep_packed(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
                    const Chain* chain = nullptr);
 
@@ -39,32 +49,32 @@ class BitplaneConvolution final : public Operator {
 
  private:
   static constexpr std::size_t kPackedRows = 32;  // that go through the channel-packed layout at a time
-  struct Tile {
-    const PlaneWidth& width;
-    const Call& call;
-    std::size_t done, rows;  // of the call
+  struct Tile : PlaneTile {
     std::size_t filter_begin, filter_end, group;
-    std::size_t lane_words;
-    std::size_t source_words;
-    Word *planes, *sources, *out, *masks, *valid;
+    Word *out, *masks;
 
-    std::size_t first() const { return call.first + done; }
     std::size_t first_group() const { return filter_begin / group; }
     std::size_t end_group() const { return divide_up(filter_end, group); }
   };
-  // Rows that are computed in one way: planes of `width`, mirrored, or else channel-packed.
+  enum class Form { kPacked, kPlanes, kMirrored, kSparse };
+  // Rows that are computed in one way; planes are of `width`.
   struct Piece {
+    Form form;
     const PlaneWidth* width;
-    bool mirrored;
     std::size_t rows;
     double cost;  // of a row
   };
 
-  BitplaneConvolution(const KernelTable& kernels, const ConvolutionShape& shape, PlaneFilters filters,
-                      bool counts);
+  BitplaneConvolution(const KernelTable& kernels, const ConvolutionShape& shape, bool counts);
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
                                                    const PlaneOutputs& outputs, bool counts, Layout layout);
-  void find_valid_taps();
+  static std::unique_ptr<BitplaneConvolution> make_sparse(const KernelTable& kernels,
+                                                          const ConvolutionShape& shape,
+                                                          const std::optional<SparseRules>& rules,
+                                                          Layout layout);
+  void add_dense(PlaneFilters filters);
+  void add_sparse(const SparseRules& rules);
+  bool dense() const { return !filters_.lists.empty(); }
   // `share` of all filters; with less than all there are planes only.
   Piece next_piece(std::size_t first, std::size_t left, double share = 1) const;
   double cost(std::size_t first, std::size_t rows, double share) const;
@@ -73,27 +83,30 @@ class BitplaneConvolution final : public Operator {
   std::size_t cut(std::size_t rows, std::size_t down, std::size_t across, Share* parts) const;
   const char* name(const Piece& piece) const;
   bool mirror_pays() const;
-  bool pays() const;
+  // Whether a form of these costs is the cheapest for some register that a usual batch fills.
+  bool pays(const double* costs) const;
   std::size_t out_planes() const;
   std::size_t tile_scratch() const;
   void run_packed(const Call& call, std::size_t done, std::size_t rows) const;
-  void run_tile(const PlaneWidth& width, const Call& call, std::size_t done, std::size_t rows) const;
-  void shift_inputs(const Tile& tile) const;
-  void gather_inputs(const Tile& tile) const;
+  void run_tile(const Piece& piece, const Call& call, std::size_t done) const;
+  void run_dense(const Tile& tile) const;
+  bool run_sparse(const Tile& tile) const;
   std::size_t mask_classes(const Tile& tile, const Word** differing) const;
   void store(const Tile& tile) const;
   void run_counts(const Tile& tile, PlaneCall planes) const;
 
+  const KernelTable& kernels_;
   const PlaneTable& table_;
   ConvolutionShape shape_;
+  PlaneInputs inputs_;
   PlaneFilters filters_;
-  std::size_t positions_, words_, depth_;
-  bool shifts_ = false;  // every tap is the input map moved by a fixed number of positions
-  std::ptrdiff_t nearest_ = 0, farthest_ = 0;  // the least and the largest of these numbers
-  std::vector<Word> valid_;                    // (tap, position): the tap falls on the map
+  std::unique_ptr<SparseForm> sparse_;
+  std::size_t positions_, depth_;
   std::size_t classes_ = 1;
   std::vector<Word> members_;  // (class, position)
-  double costs_[3] = {};       // of a tile of each width, and what of it is spent on the inputs
+  // Of a tile of each width, and what of it is spent on the inputs.
+  double costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
+  double sparse_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
   double input_costs_[3] = {};
   double packed_cost_ = 0;  // of a position in the channel-packed layout
   std::unique_ptr<MirroredConvolution> mirrored_;

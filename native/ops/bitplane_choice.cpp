@@ -26,8 +26,12 @@ double last_end(const Share* parts, std::size_t count, std::size_t threads) {
 }  // namespace
 
 const char* BitplaneConvolution::kernel() const {
+  if (sparse_ != nullptr) {
+    if (mirrored_ != nullptr) return "sparse bit-planes, mirrored for few positions";
+    return dense() ? "sparse or dense bit-planes" : "sparse bit-planes";
+  }
   if (mirrored_ == nullptr) return "bit-planes";
-  return filters_.lists.empty() ? "mirrored bit-planes" : "bit-planes, mirrored for few positions";
+  return dense() ? "bit-planes, mirrored for few positions" : "mirrored bit-planes";
 }
 
 double BitplaneConvolution::filter_share(std::size_t begin, std::size_t end) const {
@@ -42,17 +46,19 @@ double BitplaneConvolution::tile_cost(std::size_t width, double share) const {
 BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, std::size_t left,
                                                            double share) const {
   const bool whole = share >= 1;
-  Piece best = {nullptr, false, std::min(left, kPackedRows), whole ? packed_cost_ : HUGE_VAL};
+  Piece best = {Form::kPacked, nullptr, std::min(left, kPackedRows), whole ? packed_cost_ : HUGE_VAL};
   for (std::size_t i = 0; i < table_.count; ++i) {
     const std::size_t covered = std::min(left, table_.widths[i].lanes);
     const double cost = tile_cost(i, share) / static_cast<double>(covered);
-    if (cost < best.cost) best = {&table_.widths[i], false, covered, cost};
+    if (cost < best.cost) best = {Form::kPlanes, &table_.widths[i], covered, cost};
+    const double sparse = sparse_costs_[i] / static_cast<double>(covered);
+    if (whole && sparse < best.cost) best = {Form::kSparse, &table_.widths[i], covered, sparse};
   }
   if (mirrored_ != nullptr && whole) {
     const std::size_t map = positions_ == 1 ? kMirrorRows : positions_ - first % positions_;
     const std::size_t rows = std::min(left, map);
     const double cost = mirrored_->cost(first, rows) / static_cast<double>(rows);
-    if (cost < best.cost) best = {nullptr, true, rows, cost};
+    if (cost < best.cost) best = {Form::kMirrored, nullptr, rows, cost};
   }
   return best;
 }
@@ -76,7 +82,7 @@ std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, b
   double least = kLeastSaved * cost(0, rows, 1) - kHandOver;
   std::size_t count = 0;
   for (std::size_t across = 1; across <= threads; ++across) {
-    if (across > 1 && (!by_filters || counts_ || filters_.lists.empty())) break;
+    if (across > 1 && (!by_filters || counts_ || sparse_ != nullptr || !dense())) break;
     for (bool by_pieces : {false, true}) {
       Share parts[kMostParts];
       const std::size_t found = cut(rows, by_pieces ? 0 : threads / across, across, parts);
@@ -102,7 +108,7 @@ std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::si
   for (std::size_t first = 0; first < rows;) {
     const Piece piece = next_piece(first, rows - first);
     const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
-    if (down > 0 || piece.width != nullptr)
+    if (down > 0 || piece.form == Form::kPlanes)
       for (std::size_t begin = 0; begin < shape_.filters; begin += width)
         add(first, covered, begin, std::min(shape_.filters, begin + width));
     else
@@ -116,9 +122,11 @@ std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::si
 const char* BitplaneConvolution::name(const Piece& piece) const {
   static constexpr const char* kWidths[] = {"bit-planes 64", "bit-planes 128", "bit-planes 256",
                                             "bit-planes 512"};
-  if (piece.mirrored) return "mirrored";
-  if (piece.width == nullptr) return "popcount";
-  return kWidths[std::bit_width(piece.width->lanes) - std::bit_width(kWordBits)];
+  static constexpr const char* kSparseWidths[] = {"sparse 64", "sparse 128", "sparse 256", "sparse 512"};
+  if (piece.form == Form::kMirrored) return "mirrored";
+  if (piece.form == Form::kPacked) return "popcount";
+  const int place = std::bit_width(piece.width->lanes) - std::bit_width(kWordBits);
+  return piece.form == Form::kSparse ? kSparseWidths[place] : kWidths[place];
 }
 
 std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
@@ -138,10 +146,12 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
   }
   const auto all = static_cast<double>(rows);
   if (!std::isinf(packed_cost_)) add("popcount", rows, packed_cost_ * all, false);
-  for (std::size_t i = 0; i < table_.count; ++i)
-    if (!std::isinf(costs_[i])) {
+  for (Form form : {Form::kPlanes, Form::kSparse})
+    for (std::size_t i = 0; i < table_.count; ++i) {
+      const double cost = form == Form::kPlanes ? costs_[i] : sparse_costs_[i];
       const std::size_t tiles = divide_up(rows, table_.widths[i].lanes);
-      add(name({&table_.widths[i], false, 0, 0}), rows, costs_[i] * static_cast<double>(tiles), false);
+      if (!std::isinf(cost))
+        add(name({form, &table_.widths[i], 0, 0}), rows, cost * static_cast<double>(tiles), false);
     }
   if (mirrored_ != nullptr) add("mirrored", rows, mirrored_->cost(0, rows), false);
   return list;
@@ -150,16 +160,17 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
 // Mirrored wins for a few samples.
 bool BitplaneConvolution::mirror_pays() const {
   for (std::size_t samples = 1; mirrored_ != nullptr && samples <= kMostMirrored; samples *= 2)
-    if (next_piece(0, samples * positions_).mirrored) return true;
+    if (next_piece(0, samples * positions_).form == Form::kMirrored) return true;
   return false;
 }
 
-// Planes win in some register that a batch of kUsualBatch fills.
-bool BitplaneConvolution::pays() const {
+bool BitplaneConvolution::pays(const double* costs) const {
   for (std::size_t i = 0; i < table_.count; ++i) {
     const std::size_t lanes = table_.widths[i].lanes;
     const bool filled = lanes <= kUsualBatch * positions_ || std::isinf(packed_cost_);
-    if (filled && costs_[i] < packed_cost_ * static_cast<double>(lanes)) return true;
+    const double other = packed_cost_ * static_cast<double>(lanes);
+    const bool least = costs[i] <= costs_[i] && costs[i] <= sparse_costs_[i] && costs[i] < other;
+    if (filled && least) return true;
   }
   return false;
 }

@@ -1,6 +1,7 @@
 #include "ops/bitplane_outputs.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -46,12 +47,12 @@ std::vector<std::int64_t> tap_sums(const ConvolutionShape& shape, const std::vec
   return sums;
 }
 
+}  // namespace
+
 bool skips_taps(const ConvolutionShape& shape) {
   const Window& w = shape.window;
   return shape.pad_value == 0 && w.top + w.left + w.bottom + w.right > 0;
 }
-
-}  // namespace
 
 std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const std::vector<std::uint8_t>& signs) {
   const Window& w = shape.window;
@@ -86,7 +87,8 @@ std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t positio
 }
 
 std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
-                                            const std::vector<std::uint8_t>& signs, const Cuts& cuts) {
+                                            const std::vector<const std::vector<std::uint8_t>*>& products,
+                                            const Cuts& cuts) {
   const Window& w = shape.window;
   const bool zeros = skips_taps(shape);
   const std::size_t taps = zeros ? w.taps() : 0;
@@ -94,8 +96,10 @@ std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
   if (zeros || !cuts.border.empty()) classes = find_classes(shape, cuts.border, taps);
   if (classes.size() > kMostClasses) return {};
 
-  const auto depth = static_cast<std::int64_t>(shape.depth());
-  const std::vector<std::int64_t> sums = zeros ? tap_sums(shape, signs) : std::vector<std::int64_t>();
+  const auto depth = static_cast<std::int64_t>(products.size() * shape.depth());
+  std::vector<std::int64_t> sums(shape.filters * taps, 0);
+  for (const std::vector<std::uint8_t>* signs : products)
+    if (zeros) std::ranges::transform(sums, tap_sums(shape, *signs), sums.begin(), std::plus());
   OutputClasses result;
   result.outputs.classes = classes.size();
   result.outputs.inverted = cuts.inverted;

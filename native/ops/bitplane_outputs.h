@@ -29,9 +29,14 @@ struct OutputClasses {
   std::vector<Word> members;  // (class, position), a bit each; empty if there is one class
 };
 
-// Nothing if there are more than kMostClasses.
+// Whether a tap may lie outside and count nothing.
+bool skips_taps(const ConvolutionShape& shape);
+
+// Of the sum of one product or several, whose differing inputs are counted together. Nothing if there are
+// more than kMostClasses.
 std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
-                                            const std::vector<std::uint8_t>& signs, const Cuts& cuts);
+                                            const std::vector<const std::vector<std::uint8_t>*>& products,
+                                            const Cuts& cuts);
 
 // The sum where no input differs, which positions of the same place share: what padding 0 does not count.
 struct SumBases {

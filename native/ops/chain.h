@@ -37,6 +37,8 @@ class Chain final : public Operator {
   bool signs() const { return signs_; }
   bool only_signs() const { return signs_ && steps_.empty(); }
   bool stores_reals() const { return reals_; }
+  // What a sign adds first, per channel; empty: nothing.
+  const std::vector<float>& shift() const { return shift_; }
   // Takes over what `next` does to this one's result. With `keep`, the reals stay an output.
   bool append(Chain& next, bool keep);
 

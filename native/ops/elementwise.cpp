@@ -8,6 +8,7 @@
 #include "ops/chain.h"
 #include "ops/registry.h"
 #include "ops/rounding.h"
+#include "ops/threshold.h"
 
 namespace sb {
 namespace {
@@ -30,16 +31,6 @@ std::unique_ptr<Operator> row_operator(Rows rows) {
 }
 
 bool real_or_int(const Edge& edge) { return edge.kind == Kind::kReal || edge.kind == Kind::kInt; }
-
-// Adds input by input.
-auto add_ints(const KernelTable& kernels, std::size_t inputs, std::size_t channels) {
-  return [=, sum = kernels.add_ints](const Call& call) {
-    const std::size_t n = call.rows * channels;
-    sum(call.in<std::int32_t>(0), call.in<std::int32_t>(1), n, call.out<std::int32_t>());
-    for (std::size_t i = 2; i < inputs; ++i)
-      sum(call.out<std::int32_t>(), call.in<std::int32_t>(i), n, call.out<std::int32_t>());
-  };
-}
 
 template <class T>
 auto choose_rows(std::size_t channels) {
@@ -84,6 +75,13 @@ Value emit_chain(std::unique_ptr<Chain> chain, std::vector<Value> inputs, const 
 }
 
 }  // namespace
+
+void AddInts::run(const Call& call) const noexcept {
+  const std::size_t n = call.rows * channels_;
+  kernels_.add_ints(call.in<std::int32_t>(0), call.in<std::int32_t>(1), n, call.out<std::int32_t>());
+  for (std::size_t i = 2; i < inputs_; ++i)
+    kernels_.add_ints(call.out<std::int32_t>(), call.in<std::int32_t>(i), n, call.out<std::int32_t>());
+}
 
 Value build_lookup(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
   if (!node.expect_inputs(1, 1)) return kNoValue;
@@ -188,7 +186,7 @@ Value build_add(NodeReader& node, const std::vector<Value>& inputs, Emitter& pla
   const Edge out = ints ? node.output(as_int(in, low, high)) : node.real_output(in);
   if (!node.ok()) return kNoValue;
   if (ints) {
-    auto op = row_operator(add_ints(plan.kernels(), node.inputs(), in.channels));
+    auto op = std::make_unique<AddInts>(plan.kernels(), node.inputs(), in.channels);
     return plan.emit(std::move(op), inputs, out, Storage::kInts);
   }
   // The chain goes on from what was made last; the first two may change places.

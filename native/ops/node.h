@@ -42,6 +42,7 @@ struct Window {
   std::size_t out_height = 1, out_width = 1;
 
   std::size_t taps() const { return kernel_y * kernel_x; }
+  bool operator==(const Window&) const = default;
 };
 
 // Reads the fields of one node and remembers the first thing that is wrong with it. After a failure every

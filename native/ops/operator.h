@@ -104,7 +104,7 @@ struct PixelLine {
 
 // The layout of bits that products are computed in: the cheaper one, or always one of them where there is a
 // choice.
-enum class Layout { kChosen, kPacked, kPlanes, kMirrored };
+enum class Layout { kChosen, kPacked, kPlanes, kMirrored, kSparse };
 
 // What operators need of the plan that is being built.
 class Emitter {

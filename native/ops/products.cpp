@@ -7,43 +7,12 @@
 #include "ops/depthwise.h"
 #include "ops/registry.h"
 #include "ops/rounding.h"
+#include "ops/two_levels.h"
 
 namespace sb {
 namespace {
 
 constexpr std::size_t kMaxPackedBytes = std::size_t{1} << 31;
-
-// half · sum + middle · S, where S (groups channels) is what the filters of a group share.
-class TwoLevels final : public Operator {
- public:
-  TwoLevels(const KernelTable& kernels, const Edge& out, std::size_t groups, const std::vector<float>& levels)
-      : kernels_(kernels), rounding_(kernels, out), channels_(out.channels), groups_(groups) {
-    for (std::size_t f = 0; f < channels_; ++f) {
-      const float low = levels[2 * f], high = levels[2 * f + 1];
-      half_.push_back((high - low) / 2.0f);
-      middle_.push_back((high + low) / 2.0f);
-    }
-  }
-
-  void run(const Call& call) const noexcept override {
-    const std::size_t width = channels_ / groups_;
-    for (std::size_t r = 0; r < call.rows; ++r)
-      for (std::size_t g = 0; g < groups_; ++g) {
-        const std::size_t first = g * width;
-        const auto shared = static_cast<float>(call.in<std::int32_t>(1)[r * groups_ + g]);
-        kernels_.two_levels(call.in<std::int32_t>(0) + r * channels_ + first, half_.data() + first,
-                            middle_.data() + first, shared, width, call.out<float>() + r * channels_ + first);
-      }
-    rounding_.apply(call.out<float>(), call.rows * channels_);
-  }
-  bool by_rows(std::size_t) const override { return true; }
-
- private:
-  const KernelTable& kernels_;
-  Rounding rounding_;
-  std::size_t channels_, groups_;
-  std::vector<float> half_, middle_;
-};
 
 // Rounds floats in place of a copy; for real outputs of products in a narrower format.
 class RoundReals final : public Operator {
@@ -205,7 +174,7 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
       filters.bytes.push_back(static_cast<std::int8_t>(sign == 0 ? line->scale : -line->scale));
   const Value product = emit_product(source, shape, filters, {}, levels ? sum : out, plan,
                                      line == nullptr ? std::vector<int>() : line->offsets);
-  if (!levels && shape.storage == Storage::kBits)
+  if (shape.storage == Storage::kBits)
     plan.describe_product(
         std::make_shared<const BinaryProduct>(shape, std::move(filters), plan.stored(source, shape.storage)));
   if (!levels) return product;

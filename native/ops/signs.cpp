@@ -4,71 +4,38 @@
 
 #include "ops/bitplane.h"
 #include "ops/registry.h"
+#include "ops/threshold.h"
 
 namespace sb {
-namespace {
 
-// The bit is x < threshold for direction 1, and x > threshold, that is ~x < ~threshold, for direction -1.
-class Threshold final : public Operator {
- public:
-  // `cuts` (rows, channels); a row is chosen by border class, by the second input's entry, or is the only
-  // one.
-  Threshold(const KernelTable& kernels, const Edge& in, std::vector<std::int32_t> cuts,
-            std::vector<std::int32_t> invert, std::vector<std::uint8_t> border)
-      : kernels_(kernels),
-        in_(in),
-        cuts_(std::move(cuts)),
-        invert_(std::move(invert)),
-        border_(std::move(border)) {}
-
-  void read_table(std::size_t groups, std::int64_t low, std::int64_t step) {
-    groups_ = groups, low_ = low, step_ = step;
-  }
-
-  void run(const Call& call) const noexcept override {
-    const std::size_t channels = in_.channels, words = words_for(channels);
-    auto* gathered = reinterpret_cast<std::int32_t*>(call.scratch);
-    for (std::size_t r = 0; r < call.rows; ++r) {
-      const std::int32_t* cut = cuts_.data();
-      if (!border_.empty()) cut += border_[(call.first + r) % in_.positions()] * channels;
-      if (groups_ > 0) {
-        const std::size_t width = channels / groups_;
-        for (std::size_t g = 0; g < groups_; ++g) {
-          const std::int64_t entry = (call.in<std::int32_t>(1)[r * groups_ + g] - low_) / step_;
-          std::copy_n(cuts_.data() + static_cast<std::size_t>(entry) * channels + g * width, width,
-                      gathered + g * width);
-        }
-        cut = gathered;
+void Threshold::run(const Call& call) const noexcept {
+  const std::size_t channels = in_.channels, words = words_for(channels);
+  auto* gathered = reinterpret_cast<std::int32_t*>(call.scratch);
+  for (std::size_t r = 0; r < call.rows; ++r) {
+    const std::int32_t* cut = cuts_.data();
+    if (!border_.empty()) cut += border_[(call.first + r) % in_.positions()] * channels;
+    if (groups_ > 0) {
+      const std::size_t width = channels / groups_;
+      for (std::size_t g = 0; g < groups_; ++g) {
+        const std::int64_t entry = (call.in<std::int32_t>(1)[r * groups_ + g] - low_) / step_;
+        std::copy_n(cuts_.data() + static_cast<std::size_t>(entry) * channels + g * width, width,
+                    gathered + g * width);
       }
-      kernels_.threshold(call.in<std::int32_t>(0) + r * channels, invert_.data(), cut, channels,
-                         call.out<Word>() + r * words);
+      cut = gathered;
     }
+    kernels_.threshold(call.in<std::int32_t>(0) + r * channels, invert_.data(), cut, channels,
+                       call.out<Word>() + r * words);
   }
-  bool by_rows(std::size_t) const override { return true; }
-  std::size_t scratch(std::size_t) const override {
-    return groups_ > 0 ? in_.channels * sizeof(std::int32_t) : 0;
-  }
-
- private:
-  const KernelTable& kernels_;
-  Edge in_;
-  std::vector<std::int32_t> cuts_, invert_;
-  std::vector<std::uint8_t> border_;
-  std::size_t groups_ = 0;  // of the second input; 0: there is none
-  std::int64_t low_ = 0, step_ = 1;
-};
-
-// The cuts as the file states them: `inverted` ones are compared by sum > cut.
-Cuts plain_cuts(const std::vector<std::int32_t>& cuts, const std::vector<std::int32_t>& invert,
-                const std::vector<std::uint8_t>& border) {
-  Cuts plain;
-  for (std::size_t i = 0; i < cuts.size(); ++i) plain.cuts.push_back(cuts[i] ^ invert[i % invert.size()]);
-  for (std::int32_t turned : invert) plain.inverted.push_back(turned != 0);
-  plain.border = border;
-  return plain;
 }
 
-}  // namespace
+Cuts Threshold::plain_cuts() const {
+  Cuts plain;
+  for (std::size_t i = 0; i < cuts_.size(); ++i)
+    plain.cuts.push_back(cuts_[i] ^ invert_[i % invert_.size()]);
+  for (std::int32_t turned : invert_) plain.inverted.push_back(turned != 0);
+  plain.border = border_;
+  return plain;
+}
 
 Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
   if (!node.expect_inputs(1, 2)) return kNoValue;
@@ -119,12 +86,11 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
   }
   const BinaryProduct* product =
       table || plan.layout() == Layout::kPacked ? nullptr : plan.sole_product(inputs[0]);
-  std::unique_ptr<BitplaneConvolution> planes;
-  if (product != nullptr)
-    planes =
-        BitplaneConvolution::make(plan.kernels(), *product, plain_cuts(cuts, invert, border), plan.layout());
   auto op =
       std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
+  std::unique_ptr<BitplaneConvolution> planes;
+  if (product != nullptr)
+    planes = BitplaneConvolution::make(plan.kernels(), *product, op->plain_cuts(), plan.layout());
   if (planes != nullptr) {
     const Value input = product->input;
     planes->keep_packed(plan.take_product(), std::move(op));

@@ -5,6 +5,9 @@
 
 #include "ops/bitplane.h"
 #include "ops/chain.h"
+#include "ops/sequence.h"
+#include "ops/threshold.h"
+#include "ops/two_levels.h"
 #include "plan/plan.h"
 
 namespace sb {
@@ -27,7 +30,7 @@ class Fusion {
   // Readers may have found another way.
   void drop_unread() {
     for (std::size_t i = stages_.size(); i-- > 0;) {
-      if (uses_[stages_[i].output] > 0) continue;
+      if (stages_[i].op == nullptr || uses_[stages_[i].output] > 0) continue;
       for (Value input : stages_[i].inputs) --uses_[input];
       stages_[i].op = nullptr;
     }
@@ -62,6 +65,23 @@ class Fusion {
     }
   }
 
+  // Bits of sums of two levels, or of the sum of two products, are made of the lists of rare weights where that
+  // costs less.
+  void place_sparse(const KernelTable& kernels, Layout layout) {
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      if (stages_[i].op == nullptr) continue;
+      const std::size_t before = sole_source(i, 0);
+      if (before == kNoStage) continue;
+      if (const auto* chain = dynamic_cast<const Chain*>(stages_[i].op.get());
+          chain != nullptr && chain->only_signs())
+        place_levels(i, before, *chain, kernels, layout);
+      else if (const auto* threshold = dynamic_cast<const Threshold*>(stages_[i].op.get());
+               threshold != nullptr && !threshold->reads_table())
+        place_pair(i, before, *threshold, kernels, layout);
+    }
+    drop_unread();
+  }
+
   // Sums that only a chain reads are counted on bit-planes where that costs less.
   void place_products(const KernelTable& kernels, Layout layout) {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
@@ -70,7 +90,7 @@ class Fusion {
       if (chain == nullptr) continue;
       const Value value = stage.inputs[0];
       const std::size_t before = producer_[value];
-      if (before == kNoStage || stages_[before].product == nullptr || uses_[value] != 1) continue;
+      if (!is_product(before) || uses_[value] != 1) continue;
       Stage& source = stages_[before];
       auto planes = BitplaneConvolution::make(kernels, *source.product, layout == Layout::kPlanes);
       if (planes == nullptr) continue;
@@ -90,6 +110,75 @@ class Fusion {
   }
 
  private:
+  // The stage that makes an input which nobody else reads.
+  std::size_t sole_source(std::size_t stage, std::size_t input) const {
+    const Value value = stages_[stage].inputs[input];
+    return uses_[value] == 1 ? producer_[value] : kNoStage;
+  }
+
+  bool is_product(std::size_t stage) const {
+    return stage != kNoStage && stages_[stage].op != nullptr && stages_[stage].product != nullptr;
+  }
+
+  void place_levels(std::size_t i, std::size_t before, const Chain& chain, const KernelTable& kernels,
+                    Layout layout) {
+    const auto* levels = dynamic_cast<const TwoLevels*>(stages_[before].op.get());
+    if (levels == nullptr || levels->rounds() || levels->groups() != 1) return;
+    const std::size_t first = sole_source(before, 0);
+    if (!is_product(first)) return;
+    const BinaryProduct& product = *stages_[first].product;
+    const std::size_t filters = product.shape.filters;
+    TwoLevelRule rule{levels->half(), levels->middle(), chain.shift()};
+    rule.shift.resize(filters, 0.0f);
+    auto planes = BitplaneConvolution::make(kernels, product, rule, layout);
+    if (planes == nullptr) return;
+    Filters ones;  // whose sum all filters share
+    ConvolutionShape window = product.shape;
+    window.filters = 1;
+    ones.signs.assign(window.depth(), 0);
+    auto packed = std::make_unique<Sequence>(row_bytes(product.shape.in, Storage::kBits));
+    packed->add(std::move(stages_[first].op), {0}, filters * sizeof(std::int32_t));
+    packed->add(std::make_unique<Convolution>(kernels, window, ones, std::vector<float>()), {0},
+                sizeof(std::int32_t));
+    packed->add(std::move(stages_[before].op), {1, 2}, filters * sizeof(float));
+    packed->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
+    planes->keep_packed(std::move(packed), nullptr);
+    --uses_[stages_[before].inputs[1]];
+    replace(i, {first, before}, std::move(planes));
+  }
+
+  void place_pair(std::size_t i, std::size_t before, const Threshold& threshold, const KernelTable& kernels,
+                  Layout layout) {
+    if (dynamic_cast<const AddInts*>(stages_[before].op.get()) == nullptr) return;
+    if (stages_[before].inputs.size() != 2) return;
+    const std::size_t first = sole_source(before, 0), second = sole_source(before, 1);
+    if (!is_product(first) || !is_product(second)) return;
+    const BinaryProduct &a = *stages_[first].product, &b = *stages_[second].product;
+    const std::size_t filters = a.shape.filters;
+    if (a.input != b.input || filters != b.shape.filters || !(a.shape.window == b.shape.window) ||
+        a.shape.pad_value != b.shape.pad_value || a.shape.groups != b.shape.groups)
+      return;
+    auto planes = BitplaneConvolution::make(kernels, a, b, threshold.plain_cuts(), layout);
+    if (planes == nullptr) return;
+    auto packed = std::make_unique<Sequence>(row_bytes(a.shape.in, Storage::kBits));
+    packed->add(std::move(stages_[first].op), {0}, filters * sizeof(std::int32_t));
+    packed->add(std::move(stages_[second].op), {0}, filters * sizeof(std::int32_t));
+    packed->add(std::move(stages_[before].op), {1, 2}, filters * sizeof(std::int32_t));
+    packed->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
+    planes->keep_packed(std::move(packed), nullptr);
+    --uses_[a.input];
+    replace(i, {first, second, before}, std::move(planes));
+  }
+
+  // Stage i does the work of others; the first of them names it, and its input is read.
+  void replace(std::size_t i, const std::vector<std::size_t>& others, std::unique_ptr<Operator> op) {
+    Stage& stage = stages_[i];
+    stage.op = std::move(op);
+    stage.inputs = {stages_[others.front()].product->input};
+    stage.node = stages_[others.front()].node;
+    for (std::size_t other : others) done_by_[other] = i;
+  }
+
   std::vector<Stage>& stages_;
   std::vector<std::size_t> uses_, producer_, done_by_;
 };
@@ -101,7 +190,10 @@ std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::size_t values, Va
   Fusion fusion(stages, values, output);
   fusion.drop_unread();
   fusion.join_chains();
-  if (layout != Layout::kPacked) fusion.place_products(kernels, layout);
+  if (layout != Layout::kPacked) {
+    fusion.place_sparse(kernels, layout);
+    fusion.place_products(kernels, layout);
+  }
   return fusion.finish();
 }
 

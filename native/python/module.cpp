@@ -136,7 +136,8 @@ sb::Layout layout_from(const std::string& name) {
   if (name == "packed") return sb::Layout::kPacked;
   if (name == "planes") return sb::Layout::kPlanes;
   if (name == "mirrored") return sb::Layout::kMirrored;
-  refuse("unknown layout '" + name + "'; use chosen, packed, planes or mirrored");
+  if (name == "sparse") return sb::Layout::kSparse;
+  refuse("unknown layout '" + name + "'; use chosen, packed, planes, mirrored or sparse");
 }
 
 class PythonPlan {

@@ -1,0 +1,149 @@
+"""Binary 3x3 layers with few rare weights, bits in to bits out, beside our own dense kernels of the same shape.
+
+python benchmarks/sparse_layers.py [--batch 1 32] [--densities .5 .05 .02] [--kind levels] [--rounds 5] [--isa avx512]
+
+Both run a chain of layers (C -> N -> C -> ...) on one thread, in the form that the plan chooses: the dense one with ±1
+weights of equal share and thresholds, the sparse one with weights {α, β} of mean 0 (`--kind zero`: {0, β}; `signs`: ±1;
+`ternary`), the sum that its filters share included. The time of a layer is the marginal one, as in layers.py: medians
+over rounds in which dense and all densities take turns. Outputs are checked against popcount, and one layer of one
+sample against the reference. `--peers` adds PyTorch's int8 convolutions (oneDNN).
+"""
+
+import argparse
+import logging
+import statistics
+import warnings
+
+import numpy as np
+from layers import LONG, SHAPES, SHORT, Run, channels, cpu, marginal, torch_engines
+
+from signbit import _native, runtime
+from signbit.packed import nodes, reference
+from signbit.packed.edges import Bits
+from signbit.packed.graph import Graph
+from signbit.packed.weights import encode_dense
+from signbit.packed.window import Window
+from signbit.runtime.handover import describe_inputs, describe_nodes
+
+WINDOW = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
+KINDS = ("levels", "zero", "signs", "ternary")
+
+
+def rare(rng: np.random.Generator, filters: int, depth: int, density: float) -> np.ndarray:
+    """1 for rare weights: equally many in every layer, not in every filter."""
+    bits = np.zeros(filters * depth, np.uint8)
+    bits[: round(density * bits.size)] = 1
+    return rng.permutation(bits).reshape(filters, depth)
+
+
+def layer(rng: np.random.Generator, i: int, source: str, c: int, n: int, density: float, kind: str) -> list[nodes.Node]:
+    """The nodes of layer i of a chain; the last is called bits{i}. About half of its bits are -1."""
+    depth = c * WINDOW.taps
+    bits = rare(rng, n, depth, density)
+    direction = rng.choice(np.array([-1, 1], np.int8), n)
+
+    def product(name: str, weight: np.ndarray, *more: str, levels: np.ndarray | None = None) -> nodes.Node:
+        return nodes.BinaryConv(name=name, inputs=(source, *more), window=WINDOW, filters=n,
+                                weight=encode_dense(weight), levels=levels)  # fmt: skip
+
+    def threshold(spread: float) -> nodes.Node:
+        cuts = np.rint(rng.normal(size=n) * spread).astype(np.int32)
+        return nodes.Threshold(name=f"bits{i}", inputs=(f"sum{i}",), threshold=cuts, direction=direction)
+
+    if kind == "signs":
+        return [product(f"sum{i}", bits), threshold(depth**0.5 / 2)]
+    if kind == "ternary":
+        minus = bits & rng.integers(0, 2, bits.shape, dtype=np.uint8)
+        plus = bits & ~minus & 1
+        both = (f"minus{i}", f"plus{i}")
+        return [
+            product(both[0], minus), product(both[1], 1 - plus), nodes.Add(name=f"sum{i}", inputs=both),
+            threshold((density * depth) ** 0.5),
+        ]  # fmt: skip
+    low = 0.0 if kind == "zero" else -density / (1 - density)
+    levels = np.array([[low, 1.0]], np.float32)
+    shift = rng.normal(size=n) * (density * depth) ** 0.5 / 2
+    return [
+        nodes.WindowSum(name=f"s{i}", inputs=(source,), window=WINDOW),
+        product(f"sum{i}", 1 - bits, f"s{i}", levels=levels),
+        nodes.Sign(name=f"bits{i}", inputs=(f"sum{i}",), shift=shift.astype(np.float32)),
+    ]
+
+
+def chain(c: int, n: int, side: int, length: int, density: float, kind: str) -> Graph:
+    """A chain of layers of one density."""
+    rng = np.random.default_rng(0)
+    layers: list[nodes.Node] = []
+    for i, (depth, filters) in enumerate(channels(c, n, length)):
+        layers += layer(rng, i, "x" if i == 0 else f"bits{i - 1}", depth, filters, density, kind)
+    return Graph({"x": Bits((c, side, side))}, tuple(layers), f"bits{length - 1}")
+
+
+def native(graph: Graph, isa: str, layout: str) -> _native.Plan:
+    """A plan of the graph on one thread."""
+    return _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, 1, layout)
+
+
+def result(plan: _native.Plan, graph: Graph, x: np.ndarray) -> np.ndarray:
+    """The plan's output."""
+    out = np.empty((len(x), *graph.edges[graph.output].shape), np.int8)
+    plan.run([x], out)
+    return out
+
+
+def engine(side: int, c: int, n: int, x: np.ndarray, isa: str, density: float, kind: str) -> tuple[Run, Run]:
+    """The short and the long chain in the form chosen, checked."""
+    first = chain(c, n, side, 1, density, kind)
+    if not np.array_equal(result(native(first, isa, "chosen"), first, x[:1]), reference.run(first, {"x": x[:1]})):
+        raise SystemExit(f"{side}x{side}x{c}->{n} at {density} is not the reference's")
+    runs: list[Run] = []
+    for length in (SHORT, LONG):
+        graph = chain(c, n, side, length, density, kind)
+        plan = native(graph, isa, "chosen")
+        out = result(plan, graph, x)
+        if not np.array_equal(out, result(native(graph, isa, "packed"), graph, x)):
+            raise SystemExit(f"{side}x{side}x{c}->{n} at {density} differs from popcount")
+        runs.append(lambda plan=plan, out=out: sum(plan.profile([x], out, 1)))
+    return runs[0], runs[1]
+
+
+def main() -> None:
+    """Times every shape and prints a row for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 32])
+    parser.add_argument("--densities", type=float, nargs="+", default=[0.5, 0.25, 0.1, 0.05, 0.02, 0.01])
+    parser.add_argument("--kind", default="levels", choices=KINDS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--isa", default=runtime.isas()[0], choices=runtime.isas()[:-1])
+    parser.add_argument("--sides", type=int, nargs="+", help="only maps of these sides")
+    parser.add_argument("--peers", action="store_true", help="PyTorch int8 beside them")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable()
+    print(f"{cpu()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds, {options.kind}")
+    print(f"| layer | batch | dense µs | {' | '.join(f'{density:g}' for density in options.densities)} |")
+    for batch in options.batch:
+        for side, c, n in SHAPES:
+            if options.sides is not None and side not in options.sides:
+                continue
+            x = np.random.default_rng(1).choice(np.array([-1, 1], np.int8), (batch, c, side, side))
+            engines = {"dense": engine(side, c, n, x, options.isa, 0.5, "signs")}
+            engines |= {
+                f"{density:g}": engine(side, c, n, x, options.isa, density, options.kind)
+                for density in options.densities
+            }
+            if options.peers:
+                engines |= {k: v for k, v in torch_engines(side, c, n, batch).items() if "int8" in k}
+            repeats = 9 if batch == 1 else 2
+            times: dict[str, list[float]] = {name: [] for name in engines}
+            for _ in range(options.rounds):
+                for name, runs in engines.items():
+                    times[name].append(marginal(runs, repeats))
+            medians = {name: statistics.median(values) for name, values in times.items()}
+            unit = medians.pop("dense")
+            row = " | ".join(f"{value:.0f} ({unit / value:.2f}x)" for value in medians.values())
+            print(f"| {side}x{side}, {c} → {n} | {batch} | {unit:.0f} | {row} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+// Sparse bit-planes with AVX2.
+#include <immintrin.h>
+
+#include "kernels/sparse.h"
+#include "kernels/unroll.h"
+
+namespace sb {
+namespace {
+
+#include "kernels/registers-avx2-inl.h"
+
+#include "kernels/adders-inl.h"
+
+#include "kernels/sparse-inl.h"
+
+}  // namespace
+
+extern const SparseTable kAvx2Sparse = {
+    {sparse_width<TwoInputs<Register256>>(14), sparse_width<TwoInputs<Register128>>(14)}};
+
+}  // namespace sb

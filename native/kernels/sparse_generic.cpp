@@ -1,0 +1,19 @@
+// Sparse bit-planes in words.
+#include "kernels/sparse.h"
+#include "kernels/unroll.h"
+
+namespace sb {
+namespace {
+
+#include "kernels/registers-generic-inl.h"
+
+#include "kernels/adders-inl.h"
+
+#include "kernels/sparse-inl.h"
+
+}  // namespace
+
+extern const SparseTable kGenericSparse = {
+    {sparse_width<TwoInputs<Lanes64>>(20)}};
+
+}  // namespace sb

@@ -1,0 +1,230 @@
+#include "ops/sparse.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/memory.h"
+#include "ops/bitplane_outputs.h"
+
+namespace sb {
+namespace {
+
+// Planes of steps of a tile, and steps of a filter in it; where there are more, popcount takes the tile.
+constexpr std::size_t kMostStepPlanes = 1024;
+constexpr std::size_t kMostSteps = 512;
+constexpr std::size_t kLeastTotalBits = 3;
+// Totals of random inputs lie within so many times the root of the depth.
+constexpr double kUsualSpread = 3.5;
+
+const SparseTable& table_of(const KernelTable& kernels) {
+#if defined(SIGNBIT_X86_64)
+  if (&kernels == &kAvx512Kernels) return kAvx512Sparse;
+  if (&kernels == &kAvx2Kernels) return kAvx2Sparse;
+#endif
+  (void)kernels;
+  return kGenericSparse;
+}
+
+// The least and the largest number of the first `lanes` lanes.
+std::pair<std::size_t, std::size_t> extremes(const Word* totals, std::size_t bits, std::size_t lane_words,
+                                             std::size_t lanes) {
+  Word low[kWordBits / 8], high[kWordBits / 8];  // lanes that may hold it
+  const std::size_t words = words_for(lanes);
+  for (std::size_t w = 0; w < words; ++w)
+    low[w] = high[w] = low_bits(std::min(kWordBits, lanes - w * kWordBits));
+  std::size_t least = 0, most = 0;
+  for (std::size_t bit = bits; bit-- > 0;) {
+    const Word* plane = totals + bit * lane_words;
+    Word some_zero = 0, some_one = 0;
+    for (std::size_t w = 0; w < words; ++w) some_zero |= low[w] & ~plane[w], some_one |= high[w] & plane[w];
+    if (some_zero == 0) least |= std::size_t{1} << bit;
+    if (some_one != 0) most |= std::size_t{1} << bit;
+    for (std::size_t w = 0; w < words; ++w) {
+      if (some_zero != 0) low[w] &= ~plane[w];
+      if (some_one != 0) high[w] &= plane[w];
+    }
+  }
+  return {least, most};
+}
+
+}  // namespace
+
+SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules,
+                       bool counts, std::size_t block)
+    : table_(table_of(kernels)),
+      widths_(kernels.planes.widths),
+      shape_(shape),
+      filters_(arrange(rules, shape.depth(), block)),
+      depth_(shape.depth()),
+      total_bits_(std::max(kLeastTotalBits, static_cast<std::size_t>(std::bit_width(shape.depth())))),
+      counts_(counts) {
+  for (std::size_t r = 0; r < filters_.runs.size(); ++r)
+    while (block_runs_.size() <= filters_.places[filters_.runs[r].first] / block) block_runs_.push_back(r);
+  block_runs_.push_back(filters_.runs.size());
+}
+
+double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) const {
+  const auto plane = static_cast<double>(width.plane_cost), filters = static_cast<double>(shape_.filters);
+  double sum = plane * static_cast<double>(filters_.listed) + filters * static_cast<double>(kernels(width).filter_cost);
+  if (filters_.moving == Moving::kNot) return sum;
+  sum += inputs.sum_cost(width, total_bits_);
+  if (filters_.moving == Moving::kHalf) return sum;
+  const double spread = std::min(static_cast<double>(depth_), kUsualSpread * std::sqrt(static_cast<double>(depth_))) +
+                        static_cast<double>(filters_.granule);
+  return sum + plane * (spread + filters * spread * filters_.slope);
+}
+
+std::size_t SparseForm::scratch_words(const PlaneWidth& width, const PlaneInputs& inputs) const {
+  const std::size_t lane_words = width.lanes / kWordBits;
+  const std::size_t lists =
+      divide_up(filters_.classes * kMostRun * sizeof(std::uint32_t) + kMostRun * kMostSteps * sizeof(std::uint16_t),
+                sizeof(Word)) + 8;
+  if (filters_.moving == Moving::kNot) return round_up(lists, 8);
+  const std::size_t work = total_bits_ * inputs.total_stride(width);
+  const std::size_t steps = filters_.moving == Moving::kSteps ? kMostStepPlanes : total_bits_ + 1;
+  return round_up(lists + work, 8) + total_words(lane_words) + steps * lane_words;
+}
+
+bool SparseForm::prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word* work, Shared& shared) const {
+  shared.totals = work;
+  shared.first_row = shared.rows = shared.base_bits = 0;
+  shared.base = 0;
+  if (filters_.moving != Moving::kNot) work += total_words(tile.lane_words);
+  shared.steps = work;
+  if (filters_.moving == Moving::kSteps) work += kMostStepPlanes * tile.lane_words;
+  if (filters_.moving == Moving::kHalf) work += (total_bits_ + 1) * tile.lane_words;
+  Word* sums = work;
+  if (filters_.moving != Moving::kNot) work += total_bits_ * inputs.total_stride(tile.width);
+  shared.starts = reinterpret_cast<std::uint32_t*>(work);
+  shared.step_lists = reinterpret_cast<std::uint16_t*>(shared.starts + filters_.classes * kMostRun);
+  if (filters_.moving == Moving::kNot) return true;
+  inputs.sum(tile, kernels(tile.width), total_bits_, shared.totals, sums);
+  if (counts_) return true;
+  const auto [least, most] = extremes(shared.totals, total_bits_, tile.lane_words, tile.rows);
+  if (filters_.moving == Moving::kSteps) return prepare_steps(tile, least, most, shared);
+  prepare_half(tile, least, most, shared);
+  return true;
+}
+
+bool SparseForm::prepare_steps(const PlaneTile& tile, std::size_t least, std::size_t most,
+                               Shared& shared) const {
+  const std::size_t granule = filters_.granule;
+  shared.first_row = least / granule;
+  shared.rows = most / granule + 1 - shared.first_row;
+  if (shared.rows * granule > kMostStepPlanes) return false;
+  for (const SparseRun& run : filters_.runs)
+    if (most_steps(filters_.falls, run, shared) + most_steps(filters_.rises, run, shared) > kMostSteps)
+      return false;
+  kernels(tile.width).step_planes(
+      {shared.totals, total_bits_, shared.first_row * granule, shared.rows * granule, shared.steps});
+  return true;
+}
+
+// Half the total, less the least half: its complement is added to every count; after it the complement of the
+// lowest bit.
+void SparseForm::prepare_half(const PlaneTile& tile, std::size_t least, std::size_t most,
+                              Shared& shared) const {
+  const std::size_t words = tile.lane_words;
+  const std::size_t from = least / 2;
+  shared.base_bits = static_cast<std::size_t>(std::bit_width(most / 2 - from));
+  shared.base = static_cast<std::int64_t>(from) + (std::int64_t{1} << shared.base_bits) - 1;
+  Word* base = shared.steps + words;
+  for (std::size_t w = 0; w < words; ++w) {
+    shared.steps[w] = ~shared.totals[w];
+    Word borrow = 0;
+    for (std::size_t bit = 0; bit < shared.base_bits; ++bit) {
+      const Word half = bit + 1 < total_bits_ ? shared.totals[(bit + 1) * words + w] : 0;
+      const Word taken = (from >> bit & 1) != 0 ? ~Word{0} : 0;
+      base[bit * words + w] = ~(half ^ taken ^ borrow);
+      borrow = (~half & (taken | borrow)) | (taken & borrow);
+    }
+  }
+}
+
+std::size_t SparseForm::most_steps(const StepTable& table, const SparseRun& run, const Shared& shared) const {
+  if (table.steps.empty()) return 0;
+  const std::size_t entries = filters_.places.size();
+  const std::uint16_t* from = table.counts.data() + shared.first_row * entries + run.first;
+  const std::uint16_t* to = from + shared.rows * entries;
+  int most = 0;
+  for (std::size_t i = 0; i < run.count; ++i) most = std::max(most, to[i] - from[i]);
+  return static_cast<std::size_t>(most);
+}
+
+// Every filter of a run lists equally many planes: those after its last step hold everywhere.
+std::size_t SparseForm::list_steps(const StepTable& table, const SparseRun& run, const Shared& shared,
+                                   std::size_t width, std::size_t offset, std::uint16_t* lists) const {
+  const std::size_t most = most_steps(table, run, shared), entries = filters_.places.size();
+  if (most == 0) return 0;
+  const std::size_t planes = shared.rows * filters_.granule;
+  const std::size_t before = shared.first_row * filters_.granule + 1;  // the total of the first plane
+  for (std::size_t i = 0; i < run.count; ++i) {
+    const std::size_t entry = run.first + i;
+    const std::size_t from = table.counts[shared.first_row * entries + entry];
+    const std::size_t count = table.counts[(shared.first_row + shared.rows) * entries + entry] - from;
+    const std::uint16_t* steps = table.steps.data() + table.offsets[entry] + from;
+    std::uint16_t* out = lists + i * width + offset;
+    for (std::size_t k = 0; k < count; ++k) out[k] = static_cast<std::uint16_t>(steps[k] - before);
+    for (std::size_t k = count; k < most; ++k) out[k] = static_cast<std::uint16_t>(planes - 1);
+  }
+  return most;
+}
+
+void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t block, Word* out) const {
+  const std::uint32_t* starts[kMostClasses];
+  SparseCall call;
+  call.planes = tile.planes;
+  call.steps = shared.steps;
+  call.step_lists = shared.step_lists;
+  call.base = shared.steps + tile.lane_words;
+  call.base_bits = shared.base_bits;
+  call.classes = filters_.classes;
+  call.starts = starts;
+  call.masks = shared.masks;
+  call.out = out;
+  call.counts = counts_;
+  call.totals = nullptr;
+  call.count_bits = count_bits_;
+  const std::size_t entries = filters_.places.size();
+  for (std::size_t c = 0; c < filters_.classes; ++c) starts[c] = shared.starts + c * kMostRun;
+  for (std::size_t r = block_runs_[block]; r < block_runs_[block + 1]; ++r) {
+    const SparseRun& run = filters_.runs[r];
+    call.lists = filters_.lists.data() + run.lists;
+    call.subtracted = run.subtracted;
+    call.added = run.added;
+    call.falls = most_steps(filters_.falls, run, shared);
+    call.rises = most_steps(filters_.rises, run, shared);
+    const std::size_t width = call.falls + call.rises;
+    list_steps(filters_.falls, run, shared, width, 0, shared.step_lists);
+    list_steps(filters_.rises, run, shared, width, call.falls, shared.step_lists);
+    if (run.odd && filters_.moving == Moving::kHalf) {
+      call.rises = 1;
+      std::fill_n(shared.step_lists, run.count, std::uint16_t{0});
+    }
+    call.filters = run.count;
+    call.places = filters_.places.data() + run.first;
+    call.inverted = filters_.inverted.data() + run.first;
+
+    const std::size_t lost = run.subtracted + call.falls;
+    const std::size_t won = run.added + call.rises + (std::size_t{1} << shared.base_bits) - 1;
+    const bool both = lost > 0;
+    const auto needed = static_cast<std::size_t>(both ? std::bit_width(std::max(lost, won)) + 1
+                                                      : std::bit_width(won + 1));
+    const std::size_t bits = sparse_bits(needed);
+    const std::int64_t all = (std::int64_t{1} << bits) - 1;
+    const std::int64_t origin = (both ? (std::int64_t{1} << (bits - 1)) - 1 : 0) + shared.base +
+                                static_cast<std::int64_t>(call.rises) - static_cast<std::int64_t>(call.falls);
+    for (std::size_t c = 0; c < filters_.classes; ++c)
+      for (std::size_t i = 0; i < run.count; ++i) {
+        std::int64_t least = filters_.least[c * entries + run.first + i] + origin;
+        if (filters_.moving == Moving::kSteps)
+          least += std::int64_t{filters_.rises.counts[shared.first_row * entries + run.first + i]} -
+                   filters_.falls.counts[shared.first_row * entries + run.first + i];
+        shared.starts[c * kMostRun + i] = static_cast<std::uint32_t>(all - std::clamp<std::int64_t>(least, 0, all));
+      }
+    kernels(tile.width).select(bits)(call);
+  }
+}
+
+}  // namespace sb

@@ -1,0 +1,64 @@
+// The sparse form of a binary convolution on bit-planes: only the rare inputs of a filter are added.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "ops/plane_inputs.h"
+#include "ops/sparse_filters.h"
+
+namespace sb {
+
+class SparseForm {
+ public:
+  // `counts`: the counts of a chain instead of bits, in blocks of `block` filters.
+  SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules, bool counts,
+             std::size_t block);
+
+  // Nanoseconds for a tile, without its inputs.
+  double cost(const PlaneWidth& width, const PlaneInputs& inputs) const;
+  // Words to work in.
+  std::size_t scratch_words(const PlaneWidth& width, const PlaneInputs& inputs) const;
+
+  // What all filters of a tile share.
+  struct Shared {
+    Word* totals;
+    Word* steps;
+    std::uint32_t* starts;       // (class, kMostRun)
+    std::uint16_t* step_lists;   // (filter of a run, falls + rises)
+    const Word* masks;           // (class - 1, lanes)
+    std::size_t first_row, rows;  // of the tables of steps
+    std::size_t base_bits;        // of half the total, less its least
+    std::int64_t base;
+  };
+  // False where the totals of a tile are too far apart; then nothing has been written.
+  bool prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word* work, Shared& shared) const;
+  // The filters of one block, or all.
+  void run(const PlaneTile& tile, const Shared& shared, std::size_t block, Word* out) const;
+
+  std::size_t count_bits() const { return count_bits_; }
+  // Of a filter with counts: its sum where no count is, base - 2 count being the sum; `depth` is what the sum
+  // would be if all inputs were +1 and all weights too.
+  std::size_t classes() const { return filters_.classes; }
+
+ private:
+  bool prepare_steps(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
+  void prepare_half(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
+  std::size_t list_steps(const StepTable& table, const SparseRun& run, const Shared& shared, std::size_t width,
+                         std::size_t offset, std::uint16_t* lists) const;
+  std::size_t most_steps(const StepTable& table, const SparseRun& run, const Shared& shared) const;
+  std::size_t total_words(std::size_t lane_words) const { return total_bits_ * lane_words; }
+
+  const SparseWidth& kernels(const PlaneWidth& width) const { return table_.widths[&width - widths_]; }
+
+  const SparseTable& table_;
+  const PlaneWidth* widths_;
+  ConvolutionShape shape_;
+  SparseFilters filters_;
+  std::vector<std::size_t> block_runs_;  // where the runs of each block begin
+  std::size_t depth_, total_bits_;
+  bool counts_;
+  std::size_t count_bits_ = 0;
+};
+
+}  // namespace sb

@@ -1,0 +1,228 @@
+#include "ops/sparse_filters.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include "base/bits.h"
+
+namespace sb {
+namespace {
+
+constexpr std::size_t kMostDepth = (std::size_t{1} << kMostTotalBits) - 2;
+constexpr std::size_t kLeastGranule = 8, kGranules = 128;
+constexpr float kMostLevel = 1e30f;  // larger values might overflow
+
+std::int64_t floor_half(std::int64_t x) { return x >= 0 ? x / 2 : -((1 - x) / 2); }
+
+// The inputs of a filter whose weight bit is `bit`.
+std::vector<std::uint16_t> list_of(const std::uint8_t* signs, std::size_t depth, std::uint8_t bit) {
+  std::vector<std::uint16_t> list;
+  for (std::size_t k = 0; k < depth; ++k)
+    if (signs[k] == bit) list.push_back(static_cast<std::uint16_t>(k));
+  return list;
+}
+
+// The rarer of the two bits.
+std::uint8_t rare_bit(const std::uint8_t* signs, std::size_t depth) {
+  return 2 * std::accumulate(signs, signs + depth, std::size_t{0}) <= depth ? 1 : 0;
+}
+
+// The real sum of a filter of two levels, and on which side of the cut it lies.
+struct RealCut {
+  float half, middle, shift;
+  std::int64_t depth, rare;
+  bool ones;  // the rare weights are those of bit 1
+
+  // `listed` rare inputs are -1, `total` of all.
+  bool negative(std::int64_t listed, std::int64_t total) const {
+    const std::int64_t shared = depth - 2 * total, own = shared - 2 * (rare - 2 * listed);
+    const float product = half * static_cast<float>(ones ? own : -own);
+    const float common = middle * static_cast<float>(shared);
+    const float sum = product + common;
+    return sum + shift < 0;
+  }
+};
+
+// The least count of listed inputs from which on `reached` holds, searched from `guess` on; rare + 1: none.
+template <class Reached>
+std::int64_t least_from(std::int64_t guess, std::int64_t rare, Reached reached) {
+  while (guess > 0 && reached(guess - 1)) --guess;
+  while (guess <= rare && !reached(guess)) ++guess;
+  return guess;
+}
+
+void add_steps(std::int64_t by, std::size_t at, SparseRule& rule) {
+  for (; by > 0; --by) rule.rises.push_back(static_cast<std::uint16_t>(at));
+  for (; by < 0; ++by) rule.falls.push_back(static_cast<std::uint16_t>(at));
+}
+
+// How many steps a filter has made at each row of the table.
+void count_steps(const std::vector<std::uint16_t>& steps, std::size_t entry, std::size_t entries,
+                 std::size_t rows, std::size_t granule, StepTable& table) {
+  table.offsets.push_back(static_cast<std::uint32_t>(table.steps.size()));
+  table.steps.insert(table.steps.end(), steps.begin(), steps.end());
+  std::size_t done = 0;
+  for (std::size_t row = 0; row < rows; ++row) {
+    while (done < steps.size() && steps[done] <= row * granule) ++done;
+    table.counts[row * entries + entry] = static_cast<std::uint16_t>(done);
+  }
+}
+
+std::size_t padded(const std::vector<std::uint16_t>& list) { return round_up(list.size(), kSparseStep); }
+
+void append(std::vector<std::uint16_t> planes, std::size_t zeros, std::vector<std::uint16_t>& lists) {
+  planes.resize(padded(planes), static_cast<std::uint16_t>(zeros));
+  lists.insert(lists.end(), planes.begin(), planes.end());
+}
+
+}  // namespace
+
+double density(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth) {
+  std::size_t rare = 0;
+  for (std::size_t f = 0; f < filters; ++f) {
+    const auto first = signs.begin() + static_cast<std::ptrdiff_t>(f * depth);
+    const auto ones = std::accumulate(first, first + static_cast<std::ptrdiff_t>(depth), std::size_t{0});
+    rare += std::min(ones, depth - ones);
+  }
+  return static_cast<double>(rare) / static_cast<double>(signs.size());
+}
+
+// With A of r listed inputs -1, differing = N + r - 2 A where ones are rare, else depth - N - r + 2 A.
+std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
+                                        std::size_t depth, const PlaneOutputs& outputs) {
+  if (depth > kMostDepth) return {};
+  SparseRules rules;
+  rules.moving = Moving::kHalf;
+  rules.classes = outputs.classes;
+  for (std::size_t f = 0; f < filters; ++f) {
+    const std::uint8_t* weights = signs.data() + f * depth;
+    const std::uint8_t bit = rare_bit(weights, depth);
+    SparseRule rule;
+    rule.added = list_of(weights, depth, bit);
+    rule.inverted = (outputs.inverted[f] != 0) != (bit == 1);
+    const auto rare = static_cast<std::int64_t>(rule.added.size());
+    for (std::size_t c = 0; c < outputs.classes; ++c) {
+      const std::int64_t least = outputs.least[c * filters + f];
+      const std::int64_t twice = bit == 1 ? rare - least + 2 : least - static_cast<std::int64_t>(depth) + rare + 1;
+      const bool odd = twice % 2 != 0;
+      if (c > 0 && odd != rule.odd) return {};
+      rule.odd = odd;
+      rule.least.push_back(floor_half(twice));
+    }
+    rules.filters.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+// The total cancels: the list of the first are its ones, that of the second its zeros.
+std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& first,
+                                        const std::vector<std::uint8_t>& second, std::size_t filters,
+                                        std::size_t depth, const PlaneOutputs& outputs) {
+  if (depth > kMostDepth) return {};
+  SparseRules rules;
+  rules.classes = outputs.classes;
+  for (std::size_t f = 0; f < filters; ++f) {
+    SparseRule rule;
+    rule.added = list_of(first.data() + f * depth, depth, 1);
+    rule.subtracted = list_of(second.data() + f * depth, depth, 0);
+    rule.inverted = outputs.inverted[f] == 0;
+    const auto constant = static_cast<std::int64_t>(depth + rule.added.size()) -
+                          static_cast<std::int64_t>(rule.subtracted.size());
+    for (std::size_t c = 0; c < outputs.classes; ++c)
+      rule.least.push_back(floor_half(constant - outputs.least[c * filters + f]) + 1);
+    rules.filters.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
+                                        std::size_t depth, const TwoLevelRule& levels) {
+  if (depth > kMostDepth) return {};
+  SparseRules rules;
+  for (std::size_t f = 0; f < filters; ++f) {
+    const std::uint8_t* weights = signs.data() + f * depth;
+    const std::uint8_t bit = rare_bit(weights, depth);
+    SparseRule rule;
+    rule.added = list_of(weights, depth, bit);
+    const RealCut cut{levels.half[f],
+                      levels.middle[f],
+                      levels.shift[f],
+                      static_cast<std::int64_t>(depth),
+                      static_cast<std::int64_t>(rule.added.size()),
+                      bit == 1};
+    for (float value : {cut.half, cut.middle, cut.shift})
+      if (std::abs(value) > kMostLevel) return {};
+    // The real sum rises or falls with A, and rounding keeps the order.
+    rule.inverted = (cut.half > 0) == cut.ones;
+    std::int64_t least = 0;
+    for (std::size_t total = 0; total <= depth; ++total) {
+      const std::int64_t before = least;
+      least = least_from(before, cut.rare, [&](std::int64_t listed) {
+        return cut.negative(listed, static_cast<std::int64_t>(total)) != rule.inverted;
+      });
+      if (total == 0)
+        rule.least.push_back(least);
+      else
+        add_steps(least - before, total, rule);
+    }
+    if (rule.rises.size() > UINT16_MAX || rule.falls.size() > UINT16_MAX) return {};
+    if (!rule.rises.empty() || !rule.falls.empty()) rules.moving = Moving::kSteps;
+    rules.filters.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t block) {
+  const std::size_t filters = rules.filters.size();
+  std::vector<std::uint16_t> order(filters);
+  std::iota(order.begin(), order.end(), std::uint16_t{0});
+  struct Key {
+    std::size_t block, subtracted, added, falls, rises;
+    bool odd;
+    auto operator<=>(const Key&) const = default;
+  };
+  const auto key = [&](std::size_t f) {
+    const SparseRule& rule = rules.filters[f];
+    return Key{f / block,
+               padded(rule.subtracted),
+               padded(rule.added),
+               static_cast<std::size_t>(std::bit_width(rule.falls.size())),
+               static_cast<std::size_t>(std::bit_width(rule.rises.size())),
+               rule.odd};
+  };
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) < key(b); });
+
+  SparseFilters result;
+  result.moving = rules.moving;
+  result.classes = rules.classes;
+  result.granule = std::max(kLeastGranule, std::bit_floor(depth / kGranules));
+  result.rows = rules.moving == Moving::kSteps ? depth / result.granule + 2 : 0;
+  result.places = order;
+  result.rises.counts.assign(result.rows * filters, 0);
+  result.falls.counts.assign(result.rows * filters, 0);
+  std::size_t steps = 0;
+  for (std::size_t entry = 0; entry < filters; ++entry) {
+    const SparseRule& rule = rules.filters[order[entry]];
+    const bool same = entry > 0 && key(order[entry]) == key(order[entry - 1]);
+    if (!same || result.runs.back().count == kMostRun)
+      result.runs.push_back(
+          {entry, 0, padded(rule.subtracted), padded(rule.added), result.lists.size(), rule.odd});
+    ++result.runs.back().count;
+    append(rule.subtracted, depth, result.lists);
+    append(rule.added, depth, result.lists);
+    result.inverted.push_back(rule.inverted);
+    count_steps(rule.rises, entry, filters, result.rows, result.granule, result.rises);
+    count_steps(rule.falls, entry, filters, result.rows, result.granule, result.falls);
+    steps += rule.rises.size() + rule.falls.size();
+  }
+  for (std::size_t c = 0; c < rules.classes; ++c)
+    for (std::uint16_t f : order)
+      result.least.push_back(static_cast<std::int32_t>(rules.filters[f].least[c]));
+  result.listed = result.lists.size();
+  result.slope = static_cast<double>(steps) / static_cast<double>(filters * depth);
+  return result;
+}
+
+}  // namespace sb

@@ -1,0 +1,90 @@
+// Filters as lists of their rare inputs, and thresholds that move with the total of a position.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kernels/sparse.h"
+#include "ops/bitplane_filters.h"
+#include "ops/convolution.h"
+
+namespace sb {
+
+// How many inputs of a window are -1, N, enters the threshold of a filter: not at all, as its half, or by
+// steps of one.
+enum class Moving { kNot, kHalf, kSteps };
+
+// One filter: bit = (added inputs that are -1, less subtracted ones, >= least) != inverted. With N, `least`
+// is that at N = 0; it rises by N / 2, for an odd filter by (N + 1) / 2, or by one at each of `rises`, and
+// falls by one at each of `falls`.
+struct SparseRule {
+  std::vector<std::uint16_t> subtracted, added;
+  std::vector<std::int64_t> least;  // per class
+  bool inverted = false, odd = false;
+  std::vector<std::uint16_t> rises, falls;
+};
+
+struct SparseRules {
+  Moving moving = Moving::kNot;
+  std::size_t classes = 1;
+  std::vector<SparseRule> filters;
+};
+
+// The values that a filter's weights stand for, and the number that its real sum is compared with: bit =
+// half * sum + middle * S + shift < 0, every operation rounded to float32.
+struct TwoLevelRule {
+  std::vector<float> half, middle, shift;  // per filter
+};
+
+// Each is nothing where the kernels cannot hold the layer. `signs` (filters, depth), 1 for -1.
+std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
+                                        std::size_t depth, const PlaneOutputs& outputs);
+// Of the sum of two products with the same inputs; `outputs` count the differing inputs of both.
+std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& first,
+                                        const std::vector<std::uint8_t>& second, std::size_t filters,
+                                        std::size_t depth, const PlaneOutputs& outputs);
+// Padding with 0 has none.
+std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
+                                        std::size_t depth, const TwoLevelRule& levels);
+
+// The share of rare inputs of all filters.
+double density(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth);
+
+// At the totals 0, granule, 2 granule, ... how many steps each filter has made.
+struct StepTable {
+  std::vector<std::uint16_t> steps;
+  std::vector<std::uint32_t> offsets;  // per entry, its first step
+  std::vector<std::uint16_t> counts;   // (row, entry)
+};
+
+// Filters of one length of lists, next to each other: entries [first, first + count).
+struct SparseRun {
+  std::size_t first, count;
+  std::size_t subtracted, added;  // multiples of kSparseStep
+  std::size_t lists;              // where they begin
+  bool odd;
+};
+
+// Filters in the order in which they are computed: sorted by the length of their lists, so that branches on
+// it are foreseen.
+struct SparseFilters {
+  Moving moving = Moving::kNot;
+  std::size_t classes = 1, granule = 8, rows = 0;  // of the tables of steps
+  std::vector<std::uint16_t> lists;
+  std::vector<SparseRun> runs;
+  std::vector<std::uint16_t> places;    // per entry, the number of the filter
+  std::vector<std::uint8_t> inverted;   // per entry
+  std::vector<std::int32_t> least;      // (class, entry)
+  StepTable rises, falls;
+  std::size_t listed = 0;  // planes of all lists
+  double slope = 0;        // steps of a filter for each input that is -1, the mean
+};
+
+inline constexpr std::size_t kMostRun = 32;  // filters
+
+// Filters change places within blocks of so many.
+SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t block);
+
+}  // namespace sb
