@@ -4,9 +4,6 @@
 constexpr int kOdd = 0x96, kMost = 0xe8, kOddNot = 0x69, kMostNot = 0xb2, kChoose = 0xca,
               kDifferWithin = 0x28;
 
-// The count of a shift; 64 and more shift everything out.
-inline __m128i count(size_t bits) { return _mm_cvtsi64_si128((long long)bits); }
-
 struct Lanes512 {
   using T = __m512i;
   static constexpr size_t kBytes = 64;
@@ -24,7 +21,7 @@ struct Lanes512 {
   static SB_INLINE void store_to(void* p, T a) { _mm512_storeu_si512(p, a); }
   static SB_INLINE T choose(T mask, T a, T b) { return _mm512_ternarylogic_epi64(mask, a, b, kChoose); }
   static SB_INLINE T funnel(T a, T b, size_t right) {
-    return _mm512_or_si512(_mm512_srl_epi64(a, count(right)), _mm512_sll_epi64(b, count(64 - right)));
+    return _mm512_shrdv_epi64(a, b, fill(right));
   }
   static SB_INLINE T low_bytes(T a, T b) { return _mm512_unpacklo_epi8(a, b); }
   static SB_INLINE T high_bytes(T a, T b) { return _mm512_unpackhi_epi8(a, b); }
@@ -56,7 +53,7 @@ struct Lanes256 {
   static SB_INLINE void store_to(void* p, T a) { _mm256_storeu_si256((T*)p, a); }
   static SB_INLINE T choose(T mask, T a, T b) { return _mm256_ternarylogic_epi64(mask, a, b, kChoose); }
   static SB_INLINE T funnel(T a, T b, size_t right) {
-    return _mm256_or_si256(_mm256_srl_epi64(a, count(right)), _mm256_sll_epi64(b, count(64 - right)));
+    return _mm256_shrdv_epi64(a, b, fill(right));
   }
   static SB_INLINE T low_bytes(T a, T b) { return _mm256_unpacklo_epi8(a, b); }
   static SB_INLINE T high_bytes(T a, T b) { return _mm256_unpackhi_epi8(a, b); }
@@ -88,7 +85,7 @@ struct Lanes128 {
   static SB_INLINE void store_to(void* p, T a) { _mm_storeu_si128((T*)p, a); }
   static SB_INLINE T choose(T mask, T a, T b) { return _mm_ternarylogic_epi64(mask, a, b, kChoose); }
   static SB_INLINE T funnel(T a, T b, size_t right) {
-    return _mm_or_si128(_mm_srl_epi64(a, count(right)), _mm_sll_epi64(b, count(64 - right)));
+    return _mm_shrdv_epi64(a, b, fill(right));
   }
   static SB_INLINE T low_bytes(T a, T b) { return _mm_unpacklo_epi8(a, b); }
   static SB_INLINE T high_bytes(T a, T b) { return _mm_unpackhi_epi8(a, b); }

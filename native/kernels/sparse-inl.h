@@ -1,36 +1,81 @@
 // Sparse products with bit-planes, shared by every instruction set. Included inside an anonymous namespace,
 // after adders-inl.h.
 
-// The counter after the last planes of a list, fewer than 32: their carries wait for one another, and go
-// through the counter together.
+// Loops over the bits of a counter are written as recursions: a compiler then keeps the counter in registers
+// from one list to the next.
+
+// Adds a carry of weight 2^kBit.
+template <class V, int kBits, int kBit>
+SB_INLINE void add_carry(typename V::T* counter, typename V::T carry) {
+  if constexpr (kBit < kBits) {
+    const typename V::T next = V::both(counter[kBit], carry);
+    counter[kBit] = V::differ(counter[kBit], carry);
+    add_carry<V, kBits, kBit + 1>(counter, next);
+  }
+}
+
+// The same, with a carry that waits at each of the first bits.
+template <class V, int kBits, int kBit>
+SB_INLINE void add_carries(typename V::T* counter, typename V::T carry, const typename V::T* waiting) {
+  if constexpr (kBit < 5 && kBit < kBits) {
+    const typename V::T next = V::most(counter[kBit], carry, waiting[kBit]);
+    counter[kBit] = V::odd(counter[kBit], carry, waiting[kBit]);
+    add_carries<V, kBits, kBit + 1>(counter, next, waiting);
+  } else {
+    add_carry<V, kBits, kBit>(counter, carry);
+  }
+}
+
+// The last planes of a list, fewer than 32 and a multiple of 4, with up to three others: their carries wait for
+// one another, and go through the counter together.
 template <class V, int kBits>
-SB_INLINE void add_rest(const char* planes, const uint16_t* list, size_t count, typename V::T* counter) {
+SB_INLINE void add_rest(const char* planes, const uint16_t* list, size_t count, const char* others,
+                        const uint16_t* few, size_t few_count, typename V::T* counter) {
   using T = typename V::T;
   const T zero = V::fill(0);
   T waiting[5] = {zero, zero, zero, zero, zero};
   if (count & 16) waiting[4] = CarrySave<V, 4>::add(planes, list, counter), list += 16;
   if (count & 8) waiting[3] = CarrySave<V, 3>::add(planes, list, counter), list += 8;
-  if (count & 4) waiting[2] = CarrySave<V, 2>::add(planes, list, counter), list += 4;
-  if (count & 2) waiting[1] = CarrySave<V, 1>::add(planes, list, counter), list += 2;
-  if (count & 1) waiting[0] = CarrySave<V, 0>::add(planes, list, counter);
-  T carry = waiting[0];
-  SB_UNROLL for (int bit = 0; bit < kBits; ++bit) {
-    T next;
-    if (bit > 0 && bit < 5) {
-      next = V::most(counter[bit], carry, waiting[bit]);
-      counter[bit] = V::odd(counter[bit], carry, waiting[bit]);
-    } else {
-      next = V::both(counter[bit], carry);
-      counter[bit] = V::differ(counter[bit], carry);
-    }
-    carry = next;
+  if (count & 4) waiting[2] = CarrySave<V, 2>::add(planes, list, counter);
+  if (few_count & 2) waiting[1] = CarrySave<V, 1>::add(others, few, counter), few += 2;
+  if (few_count & 1) waiting[0] = CarrySave<V, 0>::add(others, few, counter);
+  const T next = V::both(counter[0], waiting[0]);
+  counter[0] = V::differ(counter[0], waiting[0]);
+  add_carries<V, kBits, 1>(counter, next, waiting);
+}
+
+// A list of planes and a short one of steps. A `fresh` counter is 0: the first carries find their bits empty.
+template <class V, int kBits>
+SB_INLINE void add_both(const char* planes, const uint16_t* list, size_t count, const char* steps,
+                        const uint16_t* step_list, size_t step_count, bool fresh, typename V::T* counter) {
+  if (fresh && step_count < 32) {
+    if (step_count & 4) counter[2] = CarrySave<V, 2>::add(steps, step_list, counter), step_list += 4;
+    if (step_count & 8) counter[3] = CarrySave<V, 3>::add(steps, step_list, counter), step_list += 8;
+    if (step_count & 16) counter[4] = CarrySave<V, 4>::add(steps, step_list, counter), step_list += 16;
+  } else {
+    for (; step_count >= 4; step_count -= 4, step_list += 4)
+      add_carry<V, kBits, 2>(counter, CarrySave<V, 2>::add(steps, step_list, counter));
+  }
+  for (; count >= 32; count -= 32, list += 32)
+    add_carry<V, kBits, 5>(counter, CarrySave<V, 5>::add(planes, list, counter));
+  add_rest<V, kBits>(planes, list, count, steps, step_list, step_count % 4, counter);
+}
+
+template <class V, int kBits, int kBit = 0>
+SB_INLINE void begin_counter(const SparseCall& call, typename V::T* counter) {
+  if constexpr (kBit < kBits) {
+    counter[kBit] = (size_t)kBit < call.base_bits ? V::load((const char*)call.base + kBit * V::kBytes)
+                                                  : V::fill(0);
+    begin_counter<V, kBits, kBit + 1>(call, counter);
   }
 }
 
-template <class V, int kBits>
-SB_INLINE void add_any(const char* planes, const uint16_t* list, size_t count, typename V::T* counter) {
-  for (; count >= 32; count -= 32, list += 32) add_planes<V, kBits, 5>(planes, list, counter);
-  if (count > 0) add_rest<V, kBits>(planes, list, count, counter);
+template <class V, int kBits, int kBit = 0>
+SB_INLINE void invert_counter(typename V::T* counter) {
+  if constexpr (kBit + 1 < kBits) {
+    counter[kBit] = V::invert(counter[kBit]);
+    invert_counter<V, kBits, kBit + 1>(counter);
+  }
 }
 
 // Bit by bit, all ones or zeros.
@@ -46,62 +91,82 @@ SB_INLINE typename V::T start_of(const SparseCall& call, size_t filter, int bit)
   return start;
 }
 
+// Whether start + counter overflows, the first carry being set.
+template <class V, int kBits, int kBit = 0>
+SB_INLINE typename V::T overflow_of(const typename V::T* counter, uint64_t start, typename V::T carry) {
+  if constexpr (kBit == kBits)
+    return carry;
+  else
+    return overflow_of<V, kBits, kBit + 1>(
+        counter, start, V::most(counter[kBit], V::fill(0 - (start >> kBit & 1)), carry));
+}
+
+template <class V, int kBits, int kBit = 0>
+SB_INLINE typename V::T overflow_of(const SparseCall& call, size_t filter, const typename V::T* counter,
+                                    typename V::T carry) {
+  if constexpr (kBit == kBits)
+    return carry;
+  else
+    return overflow_of<V, kBits, kBit + 1>(
+        call, filter, counter, V::most(counter[kBit], start_of<V>(call, filter, kBit), carry));
+}
+
 template <class V, int kBits>
 SB_INLINE void compare_counter(const SparseCall& call, size_t filter, const typename V::T* counter) {
-  typename V::T overflow = V::fill(~(uint64_t)0);
-  if (call.classes == 1) {
-    const uint64_t start = call.starts[0][filter];
-    SB_UNROLL for (int bit = 0; bit < kBits; ++bit) overflow =
-        V::most(counter[bit], V::fill(0 - (start >> bit & 1)), overflow);
-  } else {
-    SB_UNROLL for (int bit = 0; bit < kBits; ++bit) overflow =
-        V::most(counter[bit], start_of<V>(call, filter, bit), overflow);
-  }
-  overflow = V::differ(overflow, V::fill(0 - (uint64_t)call.inverted[filter]));
-  V::store((char*)call.out + call.places[filter] * V::kBytes, overflow);
+  const typename V::T ones = V::fill(~(uint64_t)0);
+  const typename V::T overflow = call.classes == 1
+                                     ? overflow_of<V, kBits>(counter, call.starts[0][filter], ones)
+                                     : overflow_of<V, kBits>(call, filter, counter, ones);
+  V::store((char*)call.out + call.places[filter] * V::kBytes,
+           V::differ(overflow, V::fill(0 - (uint64_t)call.inverted[filter])));
 }
 
 // The counts that a chain takes, whose sums are base - 2 count.
+template <class V, int kBits, int kBit = 0>
+SB_INLINE void store_complement(const typename V::T* counter, size_t bits, char* out) {
+  if constexpr (kBit < kBits) {
+    if ((size_t)kBit < bits) V::store(out + kBit * V::kBytes, V::invert(counter[kBit]));
+    store_complement<V, kBits, kBit + 1>(counter, bits, out);
+  }
+}
+
+template <class V, int kBits, int kBit = 0>
+SB_INLINE void store_with_total(const SparseCall& call, const typename V::T* counter, typename V::T turned,
+                                typename V::T carry, char* out) {
+  if ((size_t)kBit >= call.count_bits) return;
+  const typename V::T total = V::differ(V::load((const char*)call.totals + kBit * V::kBytes), turned);
+  typename V::T twice = V::fill(0);
+  if constexpr (kBit > 0 && kBit <= kBits) twice = V::differ(counter[kBit - 1], V::invert(turned));
+  V::store(out + kBit * V::kBytes, V::odd(total, twice, carry));
+  if constexpr (kBit + 1 < (int)kCountRows)
+    store_with_total<V, kBits, kBit + 1>(call, counter, turned, V::most(total, twice, carry), out);
+}
+
 template <class V, int kBits>
 SB_INLINE void store_counter(const SparseCall& call, size_t filter, const typename V::T* counter) {
-  using T = typename V::T;
   char* out = (char*)call.out + call.places[filter] * kCountRows * V::kBytes;
-  const T turned = V::fill(0 - (uint64_t)call.inverted[filter]), zero = V::fill(0);
-  if (call.totals == nullptr) {
-    V::store(out, zero);
-    for (size_t bit = 1; bit < call.count_bits; ++bit)
-      V::store(out + bit * V::kBytes, bit <= (size_t)kBits ? V::invert(counter[bit - 1]) : zero);
-    return;
-  }
-  const T other = V::invert(turned);
-  T carry = zero;
-  for (size_t bit = 0; bit < call.count_bits; ++bit) {
-    const T total = V::differ(V::load((const char*)call.totals + bit * V::kBytes), turned);
-    const T twice = bit == 0 || bit > (size_t)kBits ? zero : V::differ(counter[bit - 1], other);
-    V::store(out + bit * V::kBytes, V::odd(total, twice, carry));
-    carry = V::most(total, twice, carry);
-  }
+  if (call.totals != nullptr)
+    return store_with_total<V, kBits>(call, counter, V::fill((uint64_t)call.inverted[filter] - 1),
+                                      V::fill(0), out);
+  V::store(out, V::fill(0));
+  store_complement<V, kBits>(counter, call.count_bits - 1, out + V::kBytes);
 }
 
 template <class V, int kBits>
 void run_sparse(const SparseCall& call) {
-  using T = typename V::T;
-  const bool subtracts = call.subtracted + call.falls > 0;
-  const void* const planes[4] = {call.planes, call.steps, call.planes, call.steps};
-  const size_t counts[4] = {call.subtracted, call.falls, call.added, call.rises};
+  const bool subtracts = call.subtracted + call.falls > 0, fresh = call.base_bits == 0;
+  const char *planes = (const char*)call.planes, *steps = (const char*)call.steps;
   const uint16_t *list = call.lists, *step_list = call.step_lists;
   for (size_t f = 0; f < call.filters; ++f) {
-    T counter[kBits];
-    SB_UNROLL for (int bit = 0; bit < kBits; ++bit) counter[bit] =
-        (size_t)bit < call.base_bits ? V::load((const char*)call.base + bit * V::kBytes) : V::fill(0);
-    for (size_t part = 0; part < 4; ++part) {
-      if (part == 2 && subtracts) {
-        SB_UNROLL for (int bit = 0; bit + 1 < kBits; ++bit) counter[bit] = V::invert(counter[bit]);
-      }
-      const uint16_t*& next = part % 2 == 0 ? list : step_list;
-      add_any<V, kBits>((const char*)planes[part], next, counts[part], counter);
-      next += counts[part];
+    typename V::T counter[kBits];
+    begin_counter<V, kBits>(call, counter);
+    if (subtracts) {
+      add_both<V, kBits>(planes, list, call.subtracted, steps, step_list, call.falls, fresh, counter);
+      invert_counter<V, kBits>(counter);
+      list += call.subtracted, step_list += call.falls;
     }
+    add_both<V, kBits>(planes, list, call.added, steps, step_list, call.rises, fresh && !subtracts, counter);
+    list += call.added, step_list += call.rises;
     if (call.counts)
       store_counter<V, kBits>(call, f, counter);
     else

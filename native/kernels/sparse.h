@@ -33,8 +33,8 @@ struct SparseCall {
   const void* masks;         // (class - 1, lanes)
   const uint8_t* inverted;   // per filter: the output is turned round
   void* out;                 // (place, lanes), the bits; or, if `counts`,
-  bool counts;               // (filter, kCountRows, lanes), twice the complement of value below count_bits, or
-                             // on totals: total + 2 ~value, or where inverted ~total + 2 value
+  bool counts;               // (place, kCountRows, lanes): 2 ~value in count_bits, or, with totals,
+                             // ~total + 2 value, or where inverted total + 2 ~value
   const void* totals;        // (count_bits, lanes), or null
   size_t count_bits;
 };

@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kMostStepPlanes = 1024;
 constexpr std::size_t kMostSteps = 512;
 constexpr std::size_t kLeastTotalBits = 3;
+// Bits of an entry of a line's table.
+constexpr std::size_t kLineBits = 32;
+// Nanoseconds to look a lane up in it.
+constexpr double kLaneCost = 1.5;
 // Totals of random inputs lie within so many times the root of the depth.
 constexpr double kUsualSpread = 3.5;
 
@@ -53,7 +57,7 @@ std::pair<std::size_t, std::size_t> extremes(const Word* totals, std::size_t bit
 SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules,
                        bool counts, std::size_t block)
     : table_(table_of(kernels)),
-      widths_(kernels.planes.widths),
+      planes_(kernels.planes),
       shape_(shape),
       filters_(arrange(rules, shape.depth(), block)),
       depth_(shape.depth()),
@@ -70,6 +74,8 @@ double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) cons
   if (filters_.moving == Moving::kNot) return sum;
   sum += inputs.sum_cost(width, total_bits_);
   if (filters_.moving == Moving::kHalf) return sum;
+  if (filters_.moving == Moving::kLine)
+    return sum + filters * plane + static_cast<double>(width.lanes) * kLaneCost;
   const double spread = std::min(static_cast<double>(depth_), kUsualSpread * std::sqrt(static_cast<double>(depth_))) +
                         static_cast<double>(filters_.granule);
   return sum + plane * (spread + filters * spread * filters_.slope);
@@ -82,18 +88,32 @@ std::size_t SparseForm::scratch_words(const PlaneWidth& width, const PlaneInputs
                 sizeof(Word)) + 8;
   if (filters_.moving == Moving::kNot) return round_up(lists, 8);
   const std::size_t work = total_bits_ * inputs.total_stride(width);
-  const std::size_t steps = filters_.moving == Moving::kSteps ? kMostStepPlanes : total_bits_ + 1;
-  return round_up(lists + work, 8) + total_words(lane_words) + steps * lane_words;
+  return round_up(lists + work, 8) + total_words(lane_words) + step_words(lane_words);
+}
+
+// Of a line: the planes of its cuts, of its steps, and of its own bits.
+std::size_t SparseForm::step_words(std::size_t lane_words) const {
+  switch (filters_.moving) {
+    case Moving::kNot:
+      return 0;
+    case Moving::kHalf:
+      return (total_bits_ + 1) * lane_words;
+    case Moving::kSteps:
+      return kMostStepPlanes * lane_words;
+    case Moving::kLine:
+      break;
+  }
+  return (round_up(filters_.line.cuts, 8) + kMostStepPlanes + 1 + kLineBits) * lane_words;
 }
 
 bool SparseForm::prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word* work, Shared& shared) const {
   shared.totals = work;
-  shared.first_row = shared.rows = shared.base_bits = 0;
+  shared.first_row = shared.rows = shared.base_bits = shared.cut_planes = shared.exceptions = 0;
+  shared.base_planes = nullptr;
   shared.base = 0;
   if (filters_.moving != Moving::kNot) work += total_words(tile.lane_words);
   shared.steps = work;
-  if (filters_.moving == Moving::kSteps) work += kMostStepPlanes * tile.lane_words;
-  if (filters_.moving == Moving::kHalf) work += (total_bits_ + 1) * tile.lane_words;
+  work += step_words(tile.lane_words);
   Word* sums = work;
   if (filters_.moving != Moving::kNot) work += total_bits_ * inputs.total_stride(tile.width);
   shared.starts = reinterpret_cast<std::uint32_t*>(work);
@@ -102,7 +122,10 @@ bool SparseForm::prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word*
   inputs.sum(tile, kernels(tile.width), total_bits_, shared.totals, sums);
   if (counts_) return true;
   const auto [least, most] = extremes(shared.totals, total_bits_, tile.lane_words, tile.rows);
-  if (filters_.moving == Moving::kSteps) return prepare_steps(tile, least, most, shared);
+  if (reads_steps()) {
+    if (filters_.moving == Moving::kLine) prepare_line(tile, shared);
+    return prepare_steps(tile, least, most, shared);
+  }
   prepare_half(tile, least, most, shared);
   return true;
 }
@@ -112,13 +135,92 @@ bool SparseForm::prepare_steps(const PlaneTile& tile, std::size_t least, std::si
   const std::size_t granule = filters_.granule;
   shared.first_row = least / granule;
   shared.rows = most / granule + 1 - shared.first_row;
-  if (shared.rows * granule > kMostStepPlanes) return false;
+  std::size_t longest = 0;
   for (const SparseRun& run : filters_.runs)
-    if (most_steps(filters_.falls, run, shared) + most_steps(filters_.rises, run, shared) > kMostSteps)
-      return false;
+    longest =
+        std::max(longest, most_steps(filters_.falls, run, shared) + most_steps(filters_.rises, run, shared));
+  if (longest == 0) return true;
+  if (longest >= kMostSteps) return false;
+  if (filters_.moving == Moving::kLine) return prepare_exceptions(tile, shared);
+  if (shared.rows * granule > kMostStepPlanes) return false;
   kernels(tile.width).step_planes(
       {shared.totals, total_bits_, shared.first_row * granule, shared.rows * granule, shared.steps});
   return true;
+}
+
+// Few filters have few of them, often at the same totals: eight planes are made for each, and then a plane of
+// zeros.
+bool SparseForm::prepare_exceptions(const PlaneTile& tile, Shared& shared) const {
+  const std::size_t entries = filters_.places.size(), words = tile.lane_words;
+  for (bool rises : {true, false}) {
+    const StepTable& table = rises ? filters_.rises : filters_.falls;
+    const std::uint16_t* from = table.counts.data() + shared.first_row * entries;
+    const std::uint16_t* to = from + shared.rows * entries;
+    for (std::size_t entry = 0; entry < entries; ++entry)
+      for (std::size_t k = from[entry]; k < to[entry]; ++k) {
+        const std::uint16_t at = table.steps[table.offsets[entry] + k];
+        const std::uint16_t* known = rises ? shared.rises_at : shared.falls_at;
+        if (std::find(known, known + shared.exceptions, at) != known + shared.exceptions) continue;
+        if (shared.exceptions == kMostExceptions) return false;
+        Word* planes = shared.steps + (shared.cut_planes + 8 * shared.exceptions) * words;
+        const std::size_t place = (at - 1) % 8;
+        kernels(tile.width).step_planes({shared.totals, total_bits_, at - 1 - place, 8, planes});
+        for (std::size_t w = 0; !rises && w < words; ++w) planes[place * words + w] = ~planes[place * words + w];
+        shared.rises_at[shared.exceptions] = rises ? at : 0;
+        shared.falls_at[shared.exceptions++] = rises ? 0 : at;
+      }
+  }
+  std::fill_n(shared.steps + (shared.cut_planes + kMostStepPlanes) * words, words, Word{0});
+  return true;
+}
+
+std::size_t SparseForm::list_exceptions(const StepTable& table, std::size_t entry, const Shared& shared,
+                                        const std::uint16_t* known, std::uint16_t* list) const {
+  if (table.steps.empty()) return 0;
+  const std::size_t entries = filters_.places.size();
+  const std::size_t from = table.counts[shared.first_row * entries + entry];
+  const std::size_t to = table.counts[(shared.first_row + shared.rows) * entries + entry];
+  for (std::size_t k = from; k < to; ++k) {
+    const std::uint16_t at = table.steps[table.offsets[entry] + k];
+    const auto slot = static_cast<std::size_t>(std::find(known, known + shared.exceptions, at) - known);
+    *list++ = static_cast<std::uint16_t>(shared.cut_planes + 8 * slot + (at - 1u) % 8);
+  }
+  return to - from;
+}
+
+// Totals become numbers, which a table turns into the line's value and rest, which become planes again.
+void SparseForm::prepare_line(const PlaneTile& tile, Shared& shared) const {
+  const std::size_t words = tile.lane_words, rest_bits = filters_.line.rest_bits;
+  std::uint32_t entries[kWordBits * kWordBits / 8], least = UINT32_MAX, most = 0;
+  for (std::size_t b = 0; b * kWordBits < tile.rows; ++b) {
+    Word block[kWordBits] = {}, numbers[kWordBits];
+    for (std::size_t bit = 0; bit < total_bits_; ++bit) block[bit] = shared.totals[bit * words + b];
+    planes_.transpose(block, 1, numbers, 1);
+    const std::size_t count = std::min(kWordBits, tile.rows - b * kWordBits);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t entry = filters_.line.entries[numbers[i]];
+      entries[b * kWordBits + i] = entry;
+      least = std::min(least, entry), most = std::max(most, entry);
+    }
+    std::fill_n(entries + b * kWordBits + count, kWordBits - count, entries[0]);
+  }
+  const std::uint32_t from = least >> rest_bits << rest_bits;
+  shared.cut_planes = round_up(filters_.line.cuts, 8);
+  shared.base_bits = static_cast<std::size_t>(std::bit_width((most - from) >> rest_bits));
+  shared.base = static_cast<std::int64_t>(from >> rest_bits) + (std::int64_t{1} << shared.base_bits) - 1;
+  Word* rests = shared.steps + (shared.cut_planes + kMostStepPlanes + 1) * words;
+  Word* base = rests + rest_bits * words;
+  for (std::size_t b = 0; b < words; ++b) {
+    Word block[kWordBits] = {}, turned[kWordBits] = {};
+    if (b * kWordBits < tile.rows) {
+      for (std::size_t i = 0; i < kWordBits; ++i) block[i] = entries[b * kWordBits + i] - from;
+      planes_.transpose(block, 1, turned, 1);
+    }
+    for (std::size_t bit = 0; bit < rest_bits; ++bit) rests[bit * words + b] = turned[bit];
+    for (std::size_t bit = 0; bit < shared.base_bits; ++bit) base[bit * words + b] = ~turned[rest_bits + bit];
+  }
+  shared.base_planes = base;
+  kernels(tile.width).step_planes({rests, rest_bits, 0, shared.cut_planes, shared.steps});
 }
 
 // Half the total, less the least half: its complement is added to every count; after it the complement of the
@@ -130,6 +232,7 @@ void SparseForm::prepare_half(const PlaneTile& tile, std::size_t least, std::siz
   shared.base_bits = static_cast<std::size_t>(std::bit_width(most / 2 - from));
   shared.base = static_cast<std::int64_t>(from) + (std::int64_t{1} << shared.base_bits) - 1;
   Word* base = shared.steps + words;
+  shared.base_planes = base;
   for (std::size_t w = 0; w < words; ++w) {
     shared.steps[w] = ~shared.totals[w];
     Word borrow = 0;
@@ -153,10 +256,10 @@ std::size_t SparseForm::most_steps(const StepTable& table, const SparseRun& run,
 }
 
 // Every filter of a run lists equally many planes: those after its last step hold everywhere.
-std::size_t SparseForm::list_steps(const StepTable& table, const SparseRun& run, const Shared& shared,
-                                   std::size_t width, std::size_t offset, std::uint16_t* lists) const {
+void SparseForm::list_steps(const StepTable& table, const SparseRun& run, const Shared& shared,
+                            std::size_t width, std::uint16_t* lists) const {
   const std::size_t most = most_steps(table, run, shared), entries = filters_.places.size();
-  if (most == 0) return 0;
+  if (most == 0) return;
   const std::size_t planes = shared.rows * filters_.granule;
   const std::size_t before = shared.first_row * filters_.granule + 1;  // the total of the first plane
   for (std::size_t i = 0; i < run.count; ++i) {
@@ -164,11 +267,12 @@ std::size_t SparseForm::list_steps(const StepTable& table, const SparseRun& run,
     const std::size_t from = table.counts[shared.first_row * entries + entry];
     const std::size_t count = table.counts[(shared.first_row + shared.rows) * entries + entry] - from;
     const std::uint16_t* steps = table.steps.data() + table.offsets[entry] + from;
-    std::uint16_t* out = lists + i * width + offset;
-    for (std::size_t k = 0; k < count; ++k) out[k] = static_cast<std::uint16_t>(steps[k] - before);
-    for (std::size_t k = count; k < most; ++k) out[k] = static_cast<std::uint16_t>(planes - 1);
+    std::uint16_t* out = lists + i * width;
+    for (std::size_t k = 0; k < count; ++k)
+      out[k] = static_cast<std::uint16_t>(steps[k] - before);
+    for (std::size_t k = count; k < most; ++k)
+      out[k] = static_cast<std::uint16_t>(planes - 1);
   }
-  return most;
 }
 
 void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t block, Word* out) const {
@@ -177,7 +281,7 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t bl
   call.planes = tile.planes;
   call.steps = shared.steps;
   call.step_lists = shared.step_lists;
-  call.base = shared.steps + tile.lane_words;
+  call.base = shared.base_planes;
   call.base_bits = shared.base_bits;
   call.classes = filters_.classes;
   call.starts = starts;
@@ -195,9 +299,30 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t bl
     call.added = run.added;
     call.falls = most_steps(filters_.falls, run, shared);
     call.rises = most_steps(filters_.rises, run, shared);
-    const std::size_t width = call.falls + call.rises;
-    list_steps(filters_.falls, run, shared, width, 0, shared.step_lists);
-    list_steps(filters_.rises, run, shared, width, call.falls, shared.step_lists);
+    const bool line = filters_.moving == Moving::kLine;
+    const std::size_t width = call.falls + call.rises + (line ? 1 : 0);
+    std::int64_t certain = static_cast<std::int64_t>(call.rises) - static_cast<std::int64_t>(call.falls);
+    if (line) {
+      // What a line adds cannot be subtracted, so that falls are added as complements. A rise is counted with
+      // the filter that has it.
+      certain = 1;
+      call.rises = width, call.falls = 0;
+    } else {
+      list_steps(filters_.falls, run, shared, width, shared.step_lists);
+      list_steps(filters_.rises, run, shared, width, shared.step_lists + call.falls);
+    }
+    std::int64_t own[kMostRun] = {};
+    for (std::size_t i = 0; line && i < run.count; ++i) {
+      std::uint16_t* list = shared.step_lists + i * width;
+      *list++ = filters_.line.cut_of[run.first + i];
+      if (width == 1) continue;
+      const std::size_t rises = list_exceptions(filters_.rises, run.first + i, shared, shared.rises_at, list);
+      const std::size_t falls =
+          list_exceptions(filters_.falls, run.first + i, shared, shared.falls_at, list + rises);
+      std::fill(list + rises + falls, shared.step_lists + (i + 1) * width,
+                static_cast<std::uint16_t>(shared.cut_planes + kMostStepPlanes));
+      own[i] = static_cast<std::int64_t>(rises);
+    }
     if (run.odd && filters_.moving == Moving::kHalf) {
       call.rises = 1;
       std::fill_n(shared.step_lists, run.count, std::uint16_t{0});
@@ -214,11 +339,11 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t bl
     const std::size_t bits = sparse_bits(needed);
     const std::int64_t all = (std::int64_t{1} << bits) - 1;
     const std::int64_t origin = (both ? (std::int64_t{1} << (bits - 1)) - 1 : 0) + shared.base +
-                                static_cast<std::int64_t>(call.rises) - static_cast<std::int64_t>(call.falls);
+                                certain + (run.odd && filters_.moving == Moving::kHalf ? 1 : 0);
     for (std::size_t c = 0; c < filters_.classes; ++c)
       for (std::size_t i = 0; i < run.count; ++i) {
-        std::int64_t least = filters_.least[c * entries + run.first + i] + origin;
-        if (filters_.moving == Moving::kSteps)
+        std::int64_t least = filters_.least[c * entries + run.first + i] + origin + own[i];
+        if (reads_steps())
           least += std::int64_t{filters_.rises.counts[shared.first_row * entries + run.first + i]} -
                    filters_.falls.counts[shared.first_row * entries + run.first + i];
         shared.starts[c * kMostRun + i] = static_cast<std::uint32_t>(all - std::clamp<std::int64_t>(least, 0, all));

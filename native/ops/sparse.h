@@ -15,6 +15,8 @@ class SparseForm {
   SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules, bool counts,
              std::size_t block);
 
+  static constexpr std::size_t kMostExceptions = 128;  // in a tile
+
   // Nanoseconds for a tile, without its inputs.
   double cost(const PlaneWidth& width, const PlaneInputs& inputs) const;
   // Words to work in.
@@ -24,12 +26,16 @@ class SparseForm {
   struct Shared {
     Word* totals;
     Word* steps;
+    const Word* base_planes;
     std::uint32_t* starts;       // (class, kMostRun)
     std::uint16_t* step_lists;   // (filter of a run, falls + rises)
     const Word* masks;           // (class - 1, lanes)
     std::size_t first_row, rows;  // of the tables of steps
-    std::size_t base_bits;        // of half the total, less its least
+    std::size_t base_bits;        // of what all filters add
     std::int64_t base;
+    std::size_t cut_planes;  // planes of steps that belong to a line
+    std::size_t exceptions;  // steps that a line leaves: the totals below which, or from which on, lanes are
+    std::uint16_t rises_at[kMostExceptions], falls_at[kMostExceptions];
   };
   // False where the totals of a tile are too far apart; then nothing has been written.
   bool prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word* work, Shared& shared) const;
@@ -42,17 +48,23 @@ class SparseForm {
   std::size_t classes() const { return filters_.classes; }
 
  private:
+  bool prepare_exceptions(const PlaneTile& tile, Shared& shared) const;
+  std::size_t list_exceptions(const StepTable& table, std::size_t entry, const Shared& shared,
+                              const std::uint16_t* known, std::uint16_t* list) const;
   bool prepare_steps(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
+  void prepare_line(const PlaneTile& tile, Shared& shared) const;
   void prepare_half(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
-  std::size_t list_steps(const StepTable& table, const SparseRun& run, const Shared& shared, std::size_t width,
-                         std::size_t offset, std::uint16_t* lists) const;
+  void list_steps(const StepTable& table, const SparseRun& run, const Shared& shared, std::size_t width,
+                  std::uint16_t* lists) const;
   std::size_t most_steps(const StepTable& table, const SparseRun& run, const Shared& shared) const;
+  bool reads_steps() const { return filters_.moving == Moving::kSteps || filters_.moving == Moving::kLine; }
+  std::size_t step_words(std::size_t lane_words) const;
   std::size_t total_words(std::size_t lane_words) const { return total_bits_ * lane_words; }
 
-  const SparseWidth& kernels(const PlaneWidth& width) const { return table_.widths[&width - widths_]; }
+  const SparseWidth& kernels(const PlaneWidth& width) const { return table_.widths[&width - planes_.widths]; }
 
   const SparseTable& table_;
-  const PlaneWidth* widths_;
+  const PlaneTable& planes_;
   ConvolutionShape shape_;
   SparseFilters filters_;
   std::vector<std::size_t> block_runs_;  // where the runs of each block begin

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kMostDepth = (std::size_t{1} << kMostTotalBits) - 2;
 constexpr std::size_t kLeastGranule = 8, kGranules = 128;
+constexpr double kLeastLine = 40;  // steps over all totals from which on a line costs less
 constexpr float kMostLevel = 1e30f;  // larger values might overflow
 
 std::int64_t floor_half(std::int64_t x) { return x >= 0 ? x / 2 : -((1 - x) / 2); }
@@ -58,6 +59,61 @@ void add_steps(std::int64_t by, std::size_t at, SparseRule& rule) {
   for (; by < 0; ++by) rule.falls.push_back(static_cast<std::uint16_t>(at));
 }
 
+// Thresholds of a filter at every total: 0 or rare + 1 where no more can be told.
+using Leasts = std::vector<std::int32_t>;
+
+SharedLine shared_line(double slope, std::size_t depth) {
+  SharedLine line;
+  std::vector<double> rests;
+  for (std::size_t total = 0; total <= depth; ++total) {
+    const double value = slope * static_cast<double>(total), whole = std::floor(value);
+    line.values.push_back(static_cast<std::uint32_t>(whole));
+    rests.push_back(value - whole);
+  }
+  std::vector<std::uint32_t> order(depth + 1);
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return rests[a] < rests[b]; });
+  line.rests.resize(depth + 1);
+  for (std::size_t place = 0; place <= depth; ++place)
+    line.rests[order[place]] = static_cast<std::uint32_t>(place);
+  return line;
+}
+
+// Writes thresholds as a constant, the line, a cut of its rest, and steps where these are not the whole truth.
+void fit_line(const Leasts& leasts, std::int32_t rare, const SharedLine& line, SparseRule& rule) {
+  const std::size_t totals = leasts.size();
+  const auto told = [&](std::size_t n) { return leasts[n] > 0 && leasts[n] <= rare; };
+  const auto above = [&](std::size_t n) { return leasts[n] - static_cast<std::int32_t>(line.values[n]); };
+  std::int32_t lowest = leasts.front() == 0 ? -static_cast<std::int32_t>(line.values.back()) - 1 : rare + 1;
+  bool any = false;
+  for (std::size_t n = 0; n < totals; ++n)
+    if (told(n)) lowest = any ? std::min(lowest, above(n)) : above(n), any = true;
+  // Rests from the cut on are to be those of the totals that need one more.
+  std::vector<std::int8_t> more(totals, 0);
+  for (std::size_t n = 0; n < totals; ++n)
+    if (told(n)) more[line.rests[n]] = above(n) == lowest ? -1 : 1;
+  std::ptrdiff_t wrong = 0, least = 0;
+  rule.cut = totals;
+  for (std::size_t place = totals; place-- > 0;) {
+    wrong -= more[place];
+    if (wrong < least) least = wrong, rule.cut = place;
+  }
+  rule.least = {lowest};
+  std::int32_t before = 0;
+  for (std::size_t n = 0; n < totals; ++n) {
+    const std::int32_t fitted =
+        lowest + static_cast<std::int32_t>(line.values[n]) + (line.rests[n] >= rule.cut ? 1 : 0);
+    std::int32_t left = leasts[n] - fitted;
+    if (leasts[n] == 0) left = std::min(-fitted, 0);
+    if (leasts[n] == rare + 1) left = std::max(left, 0);
+    if (n == 0)
+      rule.least[0] += left;
+    else
+      add_steps(left - before, n, rule);
+    before = left;
+  }
+}
+
 // How many steps a filter has made at each row of the table.
 void count_steps(const std::vector<std::uint16_t>& steps, std::size_t entry, std::size_t entries,
                  std::size_t rows, std::size_t granule, StepTable& table) {
@@ -71,6 +127,41 @@ void count_steps(const std::vector<std::uint16_t>& steps, std::size_t entry, std
 }
 
 std::size_t padded(const std::vector<std::uint16_t>& list) { return round_up(list.size(), kSparseStep); }
+
+// The steps that the threshold of every filter makes for one input more that is -1, as a real number; 0 if they
+// differ.
+double shared_slope(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth,
+                    const TwoLevelRule& levels) {
+  double slope = 0;
+  for (std::size_t f = 0; f < filters; ++f) {
+    if (levels.half[f] == 0) return 0;
+    const double ratio = double{levels.middle[f]} / double{levels.half[f]};
+    const double own = (rare_bit(signs.data() + f * depth, depth) == 1 ? 1 + ratio : 1 - ratio) / 2;
+    if (f > 0 && std::abs(own - slope) > 1e-9) return 0;
+    slope = own;
+  }
+  return slope > 1 ? 0 : slope;
+}
+
+// The cuts that filters make, in order, and which of them each total reaches.
+LineTable line_table(const SparseRules& rules, const std::vector<std::uint16_t>& order) {
+  LineTable table;
+  std::vector<std::size_t> cuts;
+  for (const SparseRule& rule : rules.filters) cuts.push_back(rule.cut);
+  std::sort(cuts.begin(), cuts.end());
+  cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+  const auto place = [&](std::size_t rest) {
+    return std::upper_bound(cuts.begin(), cuts.end(), rest) - cuts.begin();
+  };
+  table.cuts = cuts.size();
+  table.rest_bits = std::max<std::size_t>(3, static_cast<std::size_t>(std::bit_width(cuts.size())));
+  for (std::size_t n = 0; n < rules.line.values.size(); ++n)
+    table.entries.push_back(rules.line.values[n] << table.rest_bits |
+                            static_cast<std::uint32_t>(place(rules.line.rests[n])));
+  for (std::uint16_t f : order)
+    table.cut_of.push_back(static_cast<std::uint16_t>(place(rules.filters[f].cut) - 1));
+  return table;
+}
 
 void append(std::vector<std::uint16_t> planes, std::size_t zeros, std::vector<std::uint16_t>& lists) {
   planes.resize(padded(planes), static_cast<std::uint16_t>(zeros));
@@ -141,6 +232,8 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, 
                                         std::size_t depth, const TwoLevelRule& levels) {
   if (depth > kMostDepth) return {};
   SparseRules rules;
+  const double slope = shared_slope(signs, filters, depth, levels);
+  if (slope * static_cast<double>(depth) > kLeastLine) rules.line = shared_line(slope, depth);
   for (std::size_t f = 0; f < filters; ++f) {
     const std::uint8_t* weights = signs.data() + f * depth;
     const std::uint8_t bit = rare_bit(weights, depth);
@@ -156,21 +249,26 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, 
       if (std::abs(value) > kMostLevel) return {};
     // The real sum rises or falls with A, and rounding keeps the order.
     rule.inverted = (cut.half > 0) == cut.ones;
+    Leasts leasts;
     std::int64_t least = 0;
     for (std::size_t total = 0; total <= depth; ++total) {
-      const std::int64_t before = least;
-      least = least_from(before, cut.rare, [&](std::int64_t listed) {
+      least = least_from(least, cut.rare, [&](std::int64_t listed) {
         return cut.negative(listed, static_cast<std::int64_t>(total)) != rule.inverted;
       });
-      if (total == 0)
-        rule.least.push_back(least);
-      else
-        add_steps(least - before, total, rule);
+      leasts.push_back(static_cast<std::int32_t>(least));
+    }
+    if (rules.line.values.empty()) {
+      rule.least.push_back(leasts.front());
+      for (std::size_t total = 1; total <= depth; ++total)
+        add_steps(leasts[total] - leasts[total - 1], total, rule);
+    } else {
+      fit_line(leasts, static_cast<std::int32_t>(cut.rare), rules.line, rule);
     }
     if (rule.rises.size() > UINT16_MAX || rule.falls.size() > UINT16_MAX) return {};
     if (!rule.rises.empty() || !rule.falls.empty()) rules.moving = Moving::kSteps;
     rules.filters.push_back(std::move(rule));
   }
+  if (!rules.line.values.empty()) rules.moving = Moving::kLine;
   return rules;
 }
 
@@ -198,7 +296,9 @@ SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t b
   result.moving = rules.moving;
   result.classes = rules.classes;
   result.granule = std::max(kLeastGranule, std::bit_floor(depth / kGranules));
-  result.rows = rules.moving == Moving::kSteps ? depth / result.granule + 2 : 0;
+  const bool steps_left = rules.moving == Moving::kSteps || rules.moving == Moving::kLine;
+  result.rows = steps_left ? depth / result.granule + 2 : 0;
+  if (rules.moving == Moving::kLine) result.line = line_table(rules, order);
   result.places = order;
   result.rises.counts.assign(result.rows * filters, 0);
   result.falls.counts.assign(result.rows * filters, 0);

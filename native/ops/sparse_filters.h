@@ -12,23 +12,31 @@
 
 namespace sb {
 
-// How many inputs of a window are -1, N, enters the threshold of a filter: not at all, as its half, or by
-// steps of one.
-enum class Moving { kNot, kHalf, kSteps };
+// How many inputs of a window are -1, N, enters the threshold of a filter: not at all, as its half, by steps
+// of one, or as a line that all filters share and the steps that are left.
+enum class Moving { kNot, kHalf, kSteps, kLine };
 
 // One filter: bit = (added inputs that are -1, less subtracted ones, >= least) != inverted. With N, `least`
 // is that at N = 0; it rises by N / 2, for an odd filter by (N + 1) / 2, or by one at each of `rises`, and
-// falls by one at each of `falls`.
+// falls by one at each of `falls`. Beside a line it also rises by the line's value at N, and by one where the
+// line's rest is at least `cut`.
 struct SparseRule {
   std::vector<std::uint16_t> subtracted, added;
   std::vector<std::int64_t> least;  // per class
   bool inverted = false, odd = false;
   std::vector<std::uint16_t> rises, falls;
+  std::size_t cut = 0;
+};
+
+// floor(slope * N), and the place of what is left among those of all N.
+struct SharedLine {
+  std::vector<std::uint32_t> values, rests;  // per N; empty: there is none
 };
 
 struct SparseRules {
   Moving moving = Moving::kNot;
   std::size_t classes = 1;
+  SharedLine line;
   std::vector<SparseRule> filters;
 };
 
@@ -51,6 +59,13 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, 
 
 // The share of rare inputs of all filters.
 double density(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth);
+
+// The value of a line at N, and how many of the filters' cuts its rest reaches: value << rest_bits | cuts.
+struct LineTable {
+  std::vector<std::uint32_t> entries;  // per N
+  std::size_t rest_bits = 0, cuts = 0;
+  std::vector<std::uint16_t> cut_of;  // per entry of the filters, counted from 0
+};
 
 // At the totals 0, granule, 2 granule, ... how many steps each filter has made.
 struct StepTable {
@@ -78,6 +93,7 @@ struct SparseFilters {
   std::vector<std::uint8_t> inverted;   // per entry
   std::vector<std::int32_t> least;      // (class, entry)
   StepTable rises, falls;
+  LineTable line;
   std::size_t listed = 0;  // planes of all lists
   double slope = 0;        // steps of a filter for each input that is -1, the mean
 };

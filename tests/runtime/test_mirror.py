@@ -111,5 +111,5 @@ def test_an_unknown_layout_is_refused(native):
     rng = np.random.default_rng(0)
     x = Bits((3, 4, 4))
     graph = Graph({"x": x}, layer(rng, "y", "x", 3, 4, SAME), "y")
-    with pytest.raises(ValueError, match="unknown layout 'sideways'; use chosen, packed, planes or mirrored"):
+    with pytest.raises(ValueError, match="unknown layout 'sideways'; use chosen, packed, planes, mirrored or sparse"):
         forced(graph, values(rng, x, 1), "sideways", runtime.isas()[0])
