@@ -16,6 +16,6 @@ namespace {
 }  // namespace
 
 extern const SparseTable kAvx512Sparse = {
-    {sparse_width<Lanes512>(8), sparse_width<Lanes256>(6), sparse_width<Lanes128>(6)}};
+    {sparse_width<Lanes512>(18), sparse_width<Lanes256>(12), sparse_width<Lanes128>(10)}};
 
 }  // namespace sb

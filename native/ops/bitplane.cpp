@@ -15,6 +15,8 @@ constexpr std::size_t kCountWords = kCountColumns * kCountRows / kWordBits;
 // Larger maps would make tables too large.
 constexpr std::size_t kMostPositions = std::size_t{1} << 20;
 constexpr std::size_t kMostFilters = std::size_t{1} << 16;
+// What popcount takes longer where it also needs the sum that all filters share.
+constexpr double kSharedSum = 1.75;
 // Denser filters are never cheaper as lists.
 constexpr double kSparse = 0.35;
 
@@ -85,8 +87,10 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
                                                                const TwoLevelRule& levels, Layout layout) {
   const ConvolutionShape& shape = product.shape;
   if (!fits(shape) || skips_taps(shape)) return nullptr;
-  return make_sparse(kernels, shape,
-                     sparse_rules(product.filters.signs, shape.filters, shape.depth(), levels), layout);
+  std::unique_ptr<BitplaneConvolution> op = make_sparse(
+      kernels, shape, sparse_rules(product.filters.signs, shape.filters, shape.depth(), levels), layout);
+  if (op != nullptr) op->packed_cost_ *= kSharedSum;
+  return op;
 }
 
 std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
@@ -147,6 +151,7 @@ void BitplaneConvolution::add_dense(PlaneFilters filters) {
     if (counts_)
       costs[i] += static_cast<double>(shape_.filters * width.lanes) * static_cast<double>(table_.count_cost);
   }
+  std::copy_n(costs, table_.count, dense_costs_);
   if (!pays(costs)) return;
   std::copy_n(costs, table_.count, costs_);
   filters_ = std::move(filters);

@@ -82,6 +82,7 @@ class BitplaneConvolution final : public Operator {
   double filter_share(std::size_t begin, std::size_t end) const;
   std::size_t cut(std::size_t rows, std::size_t down, std::size_t across, Share* parts) const;
   const char* name(const Piece& piece) const;
+  double break_even(std::size_t rows) const;
   bool mirror_pays() const;
   // Whether a form of these costs is the cheapest for some register that a usual batch fills.
   bool pays(const double* costs) const;
@@ -108,6 +109,7 @@ class BitplaneConvolution final : public Operator {
   double costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
   double sparse_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
   double input_costs_[3] = {};
+  double dense_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};  // also where they never pay
   double packed_cost_ = 0;  // of a position in the channel-packed layout
   std::unique_ptr<MirroredConvolution> mirrored_;
   std::unique_ptr<Operator> product_, rest_;

@@ -129,6 +129,22 @@ const char* BitplaneConvolution::name(const Piece& piece) const {
   return piece.form == Form::kSparse ? kSparseWidths[place] : kWidths[place];
 }
 
+// The density at which the sparse form of `rows` rows costs what the cheapest other form does.
+double BitplaneConvolution::break_even(std::size_t rows) const {
+  double other = std::isinf(packed_cost_) ? HUGE_VAL : packed_cost_ * static_cast<double>(rows);
+  double least = HUGE_VAL, listed = 0;
+  for (std::size_t i = 0; i < table_.count; ++i) {
+    const auto tiles = static_cast<double>(divide_up(rows, table_.widths[i].lanes));
+    other = std::min(other, dense_costs_[i] * tiles);
+    if (sparse_costs_[i] * tiles >= least) continue;
+    least = sparse_costs_[i] * tiles;
+    listed = sparse_->listed_cost(table_.widths[i]) * tiles;
+  }
+  if (mirrored_ != nullptr) other = std::min(other, mirrored_->cost(0, rows));
+  if (std::isinf(other) || listed == 0) return 0;
+  return std::clamp(sparse_->density() * (other - least + listed) / listed, 0.0, 1.0);
+}
+
 std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
   std::vector<Choice> list;
   const auto add = [&list](const char* kernel, std::size_t count, double cost, bool taken) {
@@ -154,6 +170,9 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
         add(name({form, &table_.widths[i], 0, 0}), rows, cost * static_cast<double>(tiles), false);
     }
   if (mirrored_ != nullptr) add("mirrored", rows, mirrored_->cost(0, rows), false);
+  for (Choice& choice : list)
+    if (sparse_ != nullptr && choice.kernel.starts_with("sparse"))
+      choice.density = sparse_->density(), choice.break_even = break_even(rows);
   return list;
 }
 

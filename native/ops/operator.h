@@ -47,6 +47,8 @@ struct Choice {
   std::size_t rows;
   double cost;
   bool taken;
+  // Of a sparse form: the share of rare weights, and the one at which another form would cost as much.
+  double density = 0, break_even = 0;
 };
 
 class Operator {

@@ -68,9 +68,13 @@ SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape
   block_runs_.push_back(filters_.runs.size());
 }
 
+double SparseForm::listed_cost(const PlaneWidth& width) const {
+  return static_cast<double>(width.plane_cost) * static_cast<double>(filters_.listed);
+}
+
 double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) const {
   const auto plane = static_cast<double>(width.plane_cost), filters = static_cast<double>(shape_.filters);
-  double sum = plane * static_cast<double>(filters_.listed) + filters * static_cast<double>(kernels(width).filter_cost);
+  double sum = listed_cost(width) + filters * static_cast<double>(kernels(width).filter_cost);
   if (filters_.moving == Moving::kNot) return sum;
   sum += inputs.sum_cost(width, total_bits_);
   if (filters_.moving == Moving::kHalf) return sum;

@@ -19,6 +19,9 @@ class SparseForm {
 
   // Nanoseconds for a tile, without its inputs.
   double cost(const PlaneWidth& width, const PlaneInputs& inputs) const;
+  // What of it grows with the rare weights.
+  double listed_cost(const PlaneWidth& width) const;
+  double density() const { return filters_.density; }
   // Words to work in.
   std::size_t scratch_words(const PlaneWidth& width, const PlaneInputs& inputs) const;
 

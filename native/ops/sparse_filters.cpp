@@ -302,7 +302,7 @@ SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t b
   result.places = order;
   result.rises.counts.assign(result.rows * filters, 0);
   result.falls.counts.assign(result.rows * filters, 0);
-  std::size_t steps = 0;
+  std::size_t steps = 0, rare = 0;
   for (std::size_t entry = 0; entry < filters; ++entry) {
     const SparseRule& rule = rules.filters[order[entry]];
     const bool same = entry > 0 && key(order[entry]) == key(order[entry - 1]);
@@ -315,12 +315,14 @@ SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t b
     result.inverted.push_back(rule.inverted);
     count_steps(rule.rises, entry, filters, result.rows, result.granule, result.rises);
     count_steps(rule.falls, entry, filters, result.rows, result.granule, result.falls);
+    rare += rule.subtracted.size() + rule.added.size();
     steps += rule.rises.size() + rule.falls.size();
   }
   for (std::size_t c = 0; c < rules.classes; ++c)
     for (std::uint16_t f : order)
       result.least.push_back(static_cast<std::int32_t>(rules.filters[f].least[c]));
   result.listed = result.lists.size();
+  result.density = static_cast<double>(rare) / static_cast<double>(filters * depth);
   result.slope = static_cast<double>(steps) / static_cast<double>(filters * depth);
   return result;
 }

@@ -95,6 +95,7 @@ struct SparseFilters {
   StepTable rises, falls;
   LineTable line;
   std::size_t listed = 0;  // planes of all lists
+  double density = 0;      // rare inputs of all
   double slope = 0;        // steps of a filter for each input that is -1, the mean
 };
 

@@ -185,13 +185,14 @@ class PythonPlan {
     return list;
   }
 
-  // Per node with a choice: its name, and (kernel, rows, microseconds estimated, taken) of each.
+  // Per node with a choice: its name, and (kernel, rows, microseconds estimated, taken, density, break-even) of each.
   nb::list choices(std::size_t samples) const {
     nb::list list;
     for (const auto& [node, choices] : plan_->choices(samples)) {
       nb::list ways;
       for (const sb::Choice& way : choices)
-        ways.append(nb::make_tuple(way.kernel, way.rows, way.cost / 1e3, way.taken));
+        ways.append(
+            nb::make_tuple(way.kernel, way.rows, way.cost / 1e3, way.taken, way.density, way.break_even));
       list.append(nb::make_tuple(plan_->nodes()[node].name, ways));
     }
     return list;

@@ -48,8 +48,9 @@ def _table(layers: list[choices.Choice]) -> str:
         forms = {form.kernel: f"{form.predicted:.0f} / {form.measured:.0f}" for form in layer.forms}
         taken = " + ".join(f"{piece.kernel}: {piece.rows} rows" for piece in layer.pieces)
         chosen = f"{layer.predicted:.0f} / {layer.measured:.0f}"
-        rows.append((layer.name, taken, chosen, *(forms.get(form, "-") for form in choices.FORMS)))
-    return table(("layer", "chosen", "µs", *choices.FORMS), rows)
+        density = "-" if layer.density is None else f"{layer.density:.3g}, below {layer.break_even:.2g}"
+        rows.append((layer.name, taken, chosen, *(forms.get(form, "-") for form in choices.FORMS), density))
+    return table(("layer", "chosen", "µs", *choices.FORMS, "density, sparse pays"), rows)
 
 
 def tune(isa: str | None) -> Output:

@@ -12,7 +12,7 @@ from signbit.packed.graph import Graph
 from signbit.runtime.engine import NativeEngine
 from signbit.runtime.isa import REFERENCE, choose
 
-FORMS = {"popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored"}
+FORMS = {"popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored", "sparse": "sparse"}
 """The forms of a binary layer, and the native layout that forces each."""
 
 
@@ -36,13 +36,25 @@ class Form:
 
 @dataclass(frozen=True)
 class Choice:
-    """How one layer runs: the pieces taken, their time, and the forms it could have had instead."""
+    """How one layer runs: the pieces taken, their time, and the forms it could have had instead.
+
+    Attributes:
+        name: of the layer.
+        pieces: which positions each kernel takes.
+        predicted: microseconds estimated for them.
+        measured: microseconds they took.
+        forms: what the whole layer would cost in one form.
+        density: share of rare weights, where there is a sparse form.
+        break_even: the density at which it would cost as much as the cheapest other form, by the estimates.
+    """
 
     name: str
     pieces: tuple[Piece, ...]
     predicted: float
     measured: float
     forms: tuple[Form, ...]
+    density: float | None = None
+    break_even: float | None = None
 
 
 def explain(
@@ -72,10 +84,11 @@ def explain(
     return [
         Choice(
             layer,
-            tuple(Piece(kernel, rows, cost) for kernel, rows, cost, taken in ways if taken),
-            sum(cost for *_, cost, taken in ways if taken),
+            tuple(Piece(kernel, rows, cost) for kernel, rows, cost, taken, *_ in ways if taken),
+            sum(cost for _, _, cost, taken, *_ in ways if taken),
             best[""][layer],
             tuple(_forms(ways, {form: times[layer] for form, times in best.items()}, engines, layer)),
+            *next(((density, even) for *_, density, even in ways if density > 0), (None, None)),
         )
         for layer, ways in engines[""].choices(samples)
     ]
@@ -85,7 +98,7 @@ def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, Na
     """One per form that the layer can have; of several register widths the cheapest estimate."""
     forms = []
     for form in FORMS:
-        offered = [cost for kernel, _, cost, taken in ways if kernel.startswith(form) and not taken]
+        offered = [cost for kernel, _, cost, taken, *_ in ways if kernel.startswith(form) and not taken]
         kernel = next(node.kernel for node in engines[form].plan if node.name == layer)
         if offered and (form == "popcount" or form in kernel):
             forms.append(Form(form, min(offered), times[form]))
@@ -108,11 +121,11 @@ def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widest: int)
         if form == "popcount":  # a layer that was forced to it has no choice to tell of
             whole = NativeEngine(graph, isa, 1).choices(len(next(iter(batches.values()))))
             planned = [way for _, ways in whole for way in ways if way[0] == form and not way[3]]
-        taken = {kernel for kernel, _, _, _ in planned} if form == "popcount" else {k for k, *_, t in planned if t}
+        taken = {kernel for kernel, *_ in planned if form == "popcount"} | {k for k, _, _, t, *_ in planned if t}
         if len(taken) != 1:
             continue
         (kernel,) = taken
-        predicted = sum(cost for k, _, cost, t in planned if k == kernel and t == (form != "popcount"))
+        predicted = sum(cost for k, _, cost, t, *_ in planned if k == kernel and t == (form != "popcount"))
         measured = min(sum(engine.profile(batches, 7)) for _ in range(3))
         if form == "mirrored":
             filters = int(np.prod(graph.edges[graph.output].shape[:1]))

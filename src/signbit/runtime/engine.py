@@ -43,7 +43,7 @@ class Engine(Protocol):
 class NativeEngine:
     """A plan of the native engine; what is fused into an earlier node takes no time of its own.
 
-    `layout` other than "chosen" forces one form of every layer that has a choice: "packed", "planes" or "mirrored".
+    `layout` other than "chosen" forces one form of every layer that has a choice: "packed", "planes", "mirrored" or "sparse".
     """
 
     def __init__(self, graph: Graph, isa: str, threads: int, layout: str = "chosen") -> None:
@@ -71,8 +71,11 @@ class NativeEngine:
         times: list[float] = self._plan.profile(*self._arrays(batches), repeats)
         return times
 
-    def choices(self, samples: int) -> list[tuple[str, list[tuple[str, int, float, bool]]]]:
-        """Per node with a choice its name and, for a batch of `samples`, (kernel, rows, estimated µs, taken)."""
+    def choices(self, samples: int) -> list[tuple[str, list[tuple[str, int, float, bool, float, float]]]]:
+        """Per node with a choice its name and, for a batch of `samples`, what it chooses from.
+
+        (kernel, rows, estimated µs, taken, density, break-even); the last two are 0 but for sparse kernels.
+        """
         return list(self._plan.choices(samples))
 
     def _arrays(self, batches: Mapping[str, Array]) -> tuple[list[Array], Array]:
