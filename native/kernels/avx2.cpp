@@ -9,7 +9,6 @@ namespace {
 
 #include "kernels/gemm-inl.h"
 
-
 // Bits set in every byte, by a table of half bytes.
 inline __m256i popcount_bytes(__m256i x) {
   const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2,

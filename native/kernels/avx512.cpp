@@ -9,7 +9,6 @@ namespace {
 
 #include "kernels/gemm-inl.h"
 
-
 // GCC 12 copies the accumulators of the intrinsic on every use; the assembler form does not.
 inline __m512i dot_bytes(__m512i sum, __m512i unsigned_bytes, __m512i signed_bytes) {
 #if defined(__GNUC__)

@@ -1,11 +1,8 @@
 // Bit-planes in AVX2 registers of two widths. Included inside an anonymous namespace, after immintrin.h.
 
-#include "kernels/registers-avx2-inl.h"
-
 #include "kernels/adders-inl.h"
-
 #include "kernels/bitplane-inl.h"
-
+#include "kernels/registers-avx2-inl.h"
 #include "kernels/spread-inl.h"
 
 // Exchanges the blocks of J bits across the diagonal between two registers of rows that are J rows apart.

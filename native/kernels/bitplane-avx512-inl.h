@@ -1,11 +1,8 @@
 // Bit-planes in AVX-512 registers of three widths. Included inside an anonymous namespace, after immintrin.h.
 
-#include "kernels/registers-avx512-inl.h"
-
 #include "kernels/adders-inl.h"
-
 #include "kernels/bitplane-inl.h"
-
+#include "kernels/registers-avx512-inl.h"
 #include "kernels/spread-inl.h"
 
 // Exchanges the blocks of J bits across the diagonal between two registers of rows that are J rows apart.
@@ -32,9 +29,9 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   SB_UNROLL for (size_t i = 0; i < 8; ++i) {
     const uint64_t* row = in + 8 * i * in_stride;
     const auto word = [row, in_stride](size_t k) { return (long long)row[k * in_stride]; };
-    // Several times faster than a gather on Zen 4.
-    x[i] = in_stride == 1 ? _mm512_loadu_si512(row)
-                          : _mm512_set_epi64(word(7), word(6), word(5), word(4), word(3), word(2), word(1), word(0));
+    x[i] = in_stride == 1
+               ? _mm512_loadu_si512(row)
+               : _mm512_set_epi64(word(7), word(6), word(5), word(4), word(3), word(2), word(1), word(0));
   }
   SB_UNROLL for (int i = 0; i < 4; ++i) swap_blocks<32>(x[i], x[i + 4], 0x00000000ffffffffu);
   SB_UNROLL for (int i = 0; i < 8; ++i) if ((i & 2) == 0)

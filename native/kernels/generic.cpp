@@ -82,12 +82,9 @@ uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {
   return word;
 }
 
-#include "kernels/registers-generic-inl.h"
-
 #include "kernels/adders-inl.h"
-
 #include "kernels/bitplane-inl.h"
-
+#include "kernels/registers-generic-inl.h"
 #include "kernels/spread-inl.h"
 
 // Blocks of 32, 16, 8, 4, 2, 1 bits change places across the diagonal.

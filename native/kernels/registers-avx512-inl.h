@@ -20,9 +20,7 @@ struct Lanes512 {
   static SB_INLINE T load_from(const void* p) { return _mm512_loadu_si512(p); }
   static SB_INLINE void store_to(void* p, T a) { _mm512_storeu_si512(p, a); }
   static SB_INLINE T choose(T mask, T a, T b) { return _mm512_ternarylogic_epi64(mask, a, b, kChoose); }
-  static SB_INLINE T funnel(T a, T b, size_t right) {
-    return _mm512_shrdv_epi64(a, b, fill(right));
-  }
+  static SB_INLINE T funnel(T a, T b, size_t right) { return _mm512_shrdv_epi64(a, b, fill(right)); }
   static SB_INLINE T low_bytes(T a, T b) { return _mm512_unpacklo_epi8(a, b); }
   static SB_INLINE T high_bytes(T a, T b) { return _mm512_unpackhi_epi8(a, b); }
   static SB_INLINE T low_shorts(T a, T b) { return _mm512_unpacklo_epi16(a, b); }
@@ -52,9 +50,7 @@ struct Lanes256 {
   static SB_INLINE T load_from(const void* p) { return _mm256_loadu_si256((const T*)p); }
   static SB_INLINE void store_to(void* p, T a) { _mm256_storeu_si256((T*)p, a); }
   static SB_INLINE T choose(T mask, T a, T b) { return _mm256_ternarylogic_epi64(mask, a, b, kChoose); }
-  static SB_INLINE T funnel(T a, T b, size_t right) {
-    return _mm256_shrdv_epi64(a, b, fill(right));
-  }
+  static SB_INLINE T funnel(T a, T b, size_t right) { return _mm256_shrdv_epi64(a, b, fill(right)); }
   static SB_INLINE T low_bytes(T a, T b) { return _mm256_unpacklo_epi8(a, b); }
   static SB_INLINE T high_bytes(T a, T b) { return _mm256_unpackhi_epi8(a, b); }
   static SB_INLINE T low_shorts(T a, T b) { return _mm256_unpacklo_epi16(a, b); }
@@ -84,9 +80,7 @@ struct Lanes128 {
   static SB_INLINE T load_from(const void* p) { return _mm_loadu_si128((const T*)p); }
   static SB_INLINE void store_to(void* p, T a) { _mm_storeu_si128((T*)p, a); }
   static SB_INLINE T choose(T mask, T a, T b) { return _mm_ternarylogic_epi64(mask, a, b, kChoose); }
-  static SB_INLINE T funnel(T a, T b, size_t right) {
-    return _mm_shrdv_epi64(a, b, fill(right));
-  }
+  static SB_INLINE T funnel(T a, T b, size_t right) { return _mm_shrdv_epi64(a, b, fill(right)); }
   static SB_INLINE T low_bytes(T a, T b) { return _mm_unpacklo_epi8(a, b); }
   static SB_INLINE T high_bytes(T a, T b) { return _mm_unpackhi_epi8(a, b); }
   static SB_INLINE T low_shorts(T a, T b) { return _mm_unpacklo_epi16(a, b); }

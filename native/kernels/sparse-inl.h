@@ -26,8 +26,8 @@ SB_INLINE void add_carries(typename V::T* counter, typename V::T carry, const ty
   }
 }
 
-// The last planes of a list, fewer than 32 and a multiple of 4, with up to three others: their carries wait for
-// one another, and go through the counter together.
+// The last planes of a list, fewer than 32 and a multiple of 4, with up to three others: their carries wait
+// for one another, and go through the counter together.
 template <class V, int kBits>
 SB_INLINE void add_rest(const char* planes, const uint16_t* list, size_t count, const char* others,
                         const uint16_t* few, size_t few_count, typename V::T* counter) {
@@ -64,8 +64,8 @@ SB_INLINE void add_both(const char* planes, const uint16_t* list, size_t count, 
 template <class V, int kBits, int kBit = 0>
 SB_INLINE void begin_counter(const SparseCall& call, typename V::T* counter) {
   if constexpr (kBit < kBits) {
-    counter[kBit] = (size_t)kBit < call.base_bits ? V::load((const char*)call.base + kBit * V::kBytes)
-                                                  : V::fill(0);
+    counter[kBit] =
+        (size_t)kBit < call.base_bits ? V::load((const char*)call.base + kBit * V::kBytes) : V::fill(0);
     begin_counter<V, kBits, kBit + 1>(call, counter);
   }
 }
@@ -97,8 +97,8 @@ SB_INLINE typename V::T overflow_of(const typename V::T* counter, uint64_t start
   if constexpr (kBit == kBits)
     return carry;
   else
-    return overflow_of<V, kBits, kBit + 1>(
-        counter, start, V::most(counter[kBit], V::fill(0 - (start >> kBit & 1)), carry));
+    return overflow_of<V, kBits, kBit + 1>(counter, start,
+                                           V::most(counter[kBit], V::fill(0 - (start >> kBit & 1)), carry));
 }
 
 template <class V, int kBits, int kBit = 0>
@@ -107,8 +107,8 @@ SB_INLINE typename V::T overflow_of(const SparseCall& call, size_t filter, const
   if constexpr (kBit == kBits)
     return carry;
   else
-    return overflow_of<V, kBits, kBit + 1>(
-        call, filter, counter, V::most(counter[kBit], start_of<V>(call, filter, kBit), carry));
+    return overflow_of<V, kBits, kBit + 1>(call, filter, counter,
+                                           V::most(counter[kBit], start_of<V>(call, filter, kBit), carry));
 }
 
 template <class V, int kBits>
@@ -119,37 +119,6 @@ SB_INLINE void compare_counter(const SparseCall& call, size_t filter, const type
                                      : overflow_of<V, kBits>(call, filter, counter, ones);
   V::store((char*)call.out + call.places[filter] * V::kBytes,
            V::differ(overflow, V::fill(0 - (uint64_t)call.inverted[filter])));
-}
-
-// The counts that a chain takes, whose sums are base - 2 count.
-template <class V, int kBits, int kBit = 0>
-SB_INLINE void store_complement(const typename V::T* counter, size_t bits, char* out) {
-  if constexpr (kBit < kBits) {
-    if ((size_t)kBit < bits) V::store(out + kBit * V::kBytes, V::invert(counter[kBit]));
-    store_complement<V, kBits, kBit + 1>(counter, bits, out);
-  }
-}
-
-template <class V, int kBits, int kBit = 0>
-SB_INLINE void store_with_total(const SparseCall& call, const typename V::T* counter, typename V::T turned,
-                                typename V::T carry, char* out) {
-  if ((size_t)kBit >= call.count_bits) return;
-  const typename V::T total = V::differ(V::load((const char*)call.totals + kBit * V::kBytes), turned);
-  typename V::T twice = V::fill(0);
-  if constexpr (kBit > 0 && kBit <= kBits) twice = V::differ(counter[kBit - 1], V::invert(turned));
-  V::store(out + kBit * V::kBytes, V::odd(total, twice, carry));
-  if constexpr (kBit + 1 < (int)kCountRows)
-    store_with_total<V, kBits, kBit + 1>(call, counter, turned, V::most(total, twice, carry), out);
-}
-
-template <class V, int kBits>
-SB_INLINE void store_counter(const SparseCall& call, size_t filter, const typename V::T* counter) {
-  char* out = (char*)call.out + call.places[filter] * kCountRows * V::kBytes;
-  if (call.totals != nullptr)
-    return store_with_total<V, kBits>(call, counter, V::fill((uint64_t)call.inverted[filter] - 1),
-                                      V::fill(0), out);
-  V::store(out, V::fill(0));
-  store_complement<V, kBits>(counter, call.count_bits - 1, out + V::kBytes);
 }
 
 template <class V, int kBits>
@@ -167,10 +136,7 @@ void run_sparse(const SparseCall& call) {
     }
     add_both<V, kBits>(planes, list, call.added, steps, step_list, call.rises, fresh && !subtracts, counter);
     list += call.added, step_list += call.rises;
-    if (call.counts)
-      store_counter<V, kBits>(call, f, counter);
-    else
-      compare_counter<V, kBits>(call, f, counter);
+    compare_counter<V, kBits>(call, f, counter);
   }
 }
 
@@ -278,8 +244,8 @@ void step_planes(const StepCall& call) {
   }
   T less = zero;  // than the first of the eight
   for (size_t bit = 3; bit < call.bits; ++bit)
-    less = V::most(V::invert(V::load(totals + bit * V::kBytes)), V::fill(0 - (uint64_t)(call.first >> bit & 1)),
-                   less);
+    less = V::most(V::invert(V::load(totals + bit * V::kBytes)),
+                   V::fill(0 - (uint64_t)(call.first >> bit & 1)), less);
   char* out = (char*)call.out;
   for (size_t done = 0; done < call.count; done += 8, out += 8 * V::kBytes) {
     T same = ones;

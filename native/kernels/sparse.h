@@ -30,13 +30,9 @@ struct SparseCall {
   // Per class (filter). Lanes of later classes start elsewhere: a mask of lanes for each.
   size_t classes;
   const uint32_t* const* starts;
-  const void* masks;         // (class - 1, lanes)
-  const uint8_t* inverted;   // per filter: the output is turned round
-  void* out;                 // (place, lanes), the bits; or, if `counts`,
-  bool counts;               // (place, kCountRows, lanes): 2 ~value in count_bits, or, with totals,
-                             // ~total + 2 value, or where inverted total + 2 ~value
-  const void* totals;        // (count_bits, lanes), or null
-  size_t count_bits;
+  const void* masks;        // (class - 1, lanes)
+  const uint8_t* inverted;  // per filter: the output is turned round
+  void* out;                // (place, lanes)
 };
 
 // Sums over the planes of a block: how many of `count` rows have a 1 at each place.

@@ -7,10 +7,8 @@
 namespace sb {
 namespace {
 
-#include "kernels/registers-avx2-inl.h"
-
 #include "kernels/adders-inl.h"
-
+#include "kernels/registers-avx2-inl.h"
 #include "kernels/sparse-inl.h"
 
 }  // namespace

@@ -5,15 +5,12 @@
 namespace sb {
 namespace {
 
-#include "kernels/registers-generic-inl.h"
-
 #include "kernels/adders-inl.h"
-
+#include "kernels/registers-generic-inl.h"
 #include "kernels/sparse-inl.h"
 
 }  // namespace
 
-extern const SparseTable kGenericSparse = {
-    {sparse_width<TwoInputs<Lanes64>>(20)}};
+extern const SparseTable kGenericSparse = {{sparse_width<TwoInputs<Lanes64>>(20)}};
 
 }  // namespace sb

@@ -102,11 +102,10 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   std::optional<OutputClasses> classes =
       output_classes(shape, {&first.filters.signs, &second.filters.signs}, cuts);
   if (!classes.has_value()) return nullptr;
-  std::unique_ptr<BitplaneConvolution> op =
-      make_sparse(kernels, shape,
-                  sparse_rules(first.filters.signs, second.filters.signs, shape.filters, shape.depth(),
-                               classes->outputs),
-                  layout);
+  std::unique_ptr<BitplaneConvolution> op = make_sparse(
+      kernels, shape,
+      sparse_rules(first.filters.signs, second.filters.signs, shape.filters, shape.depth(), classes->outputs),
+      layout);
   if (op == nullptr) return nullptr;
   op->packed_cost_ *= 2;
   op->classes_ = classes->outputs.classes;
@@ -160,8 +159,7 @@ void BitplaneConvolution::add_dense(PlaneFilters filters) {
 
 void BitplaneConvolution::add_sparse(const SparseRules& rules) {
   if (shape_.filters >= kMostFilters) return;
-  const std::size_t block = counts_ ? kCountedBlock : shape_.filters;
-  auto sparse = std::make_unique<SparseForm>(kernels_, shape_, rules, counts_, block);
+  auto sparse = std::make_unique<SparseForm>(kernels_, shape_, rules);
   double costs[3] = {};
   for (std::size_t i = 0; i < table_.count; ++i)
     costs[i] = input_costs_[i] + sparse->cost(table_.widths[i], inputs_);
@@ -287,7 +285,7 @@ bool BitplaneConvolution::run_sparse(const Tile& tile) const {
   for (std::size_t c = 1; c < classes_; ++c)
     inputs_.copy_lanes(tile, members_.data() + c * words_for(positions_),
                        tile.masks + (c - 1) * tile.lane_words);
-  sparse_->run(tile, shared, 0, tile.out);
+  sparse_->run(tile, shared, tile.out);
   store(tile);
   return true;
 }

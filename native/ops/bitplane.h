@@ -110,7 +110,7 @@ class BitplaneConvolution final : public Operator {
   double sparse_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
   double input_costs_[3] = {};
   double dense_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};  // also where they never pay
-  double packed_cost_ = 0;  // of a position in the channel-packed layout
+  double packed_cost_ = 0;                                  // of a position in the channel-packed layout
   std::unique_ptr<MirroredConvolution> mirrored_;
   std::unique_ptr<Operator> product_, rest_;
   const Chain* chain_ = nullptr;

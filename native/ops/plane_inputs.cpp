@@ -84,7 +84,8 @@ void PlaneInputs::sum(const PlaneTile& tile, const SparseWidth& kernels, std::si
     kernels.sum_rows({tile.planes, words, depth_, words, bits, out, words});
     return;
   }
-  const std::size_t stride = total_stride(tile.width), few = static_cast<std::size_t>(std::bit_width(channels));
+  const std::size_t stride = total_stride(tile.width),
+                    few = static_cast<std::size_t>(std::bit_width(channels));
   kernels.sum_rows({tile.sources, tile.source_words, channels, tile.source_words, few, work, stride});
   std::fill_n(out, bits * words, Word{0});
   for (std::size_t t = 0; t < shape_.window.taps(); ++t) {

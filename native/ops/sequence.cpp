@@ -16,8 +16,8 @@ void Sequence::run(const Call& call) const noexcept {
       }
       inputs[k] = call.scratch;
       for (std::size_t before = 0; before + 1 < source; ++before)
-        inputs[k] += parts_[before].bytes(call.rows) +
-                     round_up(parts_[before].op->scratch(call.rows), kAlignment);
+        inputs[k] +=
+            parts_[before].bytes(call.rows) + round_up(parts_[before].op->scratch(call.rows), kAlignment);
     }
     const bool last = i + 1 == parts_.size();
     std::byte* out = last ? call.output : memory;
@@ -29,8 +29,7 @@ void Sequence::run(const Call& call) const noexcept {
 
 std::size_t Sequence::scratch(std::size_t rows) const {
   std::size_t bytes = 0;
-  for (const Part& part : parts_)
-    bytes += part.bytes(rows) + round_up(part.op->scratch(rows), kAlignment);
+  for (const Part& part : parts_) bytes += part.bytes(rows) + round_up(part.op->scratch(rows), kAlignment);
   return bytes;
 }
 

@@ -30,8 +30,7 @@ void Threshold::run(const Call& call) const noexcept {
 
 Cuts Threshold::plain_cuts() const {
   Cuts plain;
-  for (std::size_t i = 0; i < cuts_.size(); ++i)
-    plain.cuts.push_back(cuts_[i] ^ invert_[i % invert_.size()]);
+  for (std::size_t i = 0; i < cuts_.size(); ++i) plain.cuts.push_back(cuts_[i] ^ invert_[i % invert_.size()]);
   for (std::int32_t turned : invert_) plain.inverted.push_back(turned != 0);
   plain.border = border_;
   return plain;

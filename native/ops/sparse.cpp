@@ -54,19 +54,13 @@ std::pair<std::size_t, std::size_t> extremes(const Word* totals, std::size_t bit
 
 }  // namespace
 
-SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules,
-                       bool counts, std::size_t block)
+SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules)
     : table_(table_of(kernels)),
       planes_(kernels.planes),
       shape_(shape),
-      filters_(arrange(rules, shape.depth(), block)),
+      filters_(arrange(rules, shape.depth())),
       depth_(shape.depth()),
-      total_bits_(std::max(kLeastTotalBits, static_cast<std::size_t>(std::bit_width(shape.depth())))),
-      counts_(counts) {
-  for (std::size_t r = 0; r < filters_.runs.size(); ++r)
-    while (block_runs_.size() <= filters_.places[filters_.runs[r].first] / block) block_runs_.push_back(r);
-  block_runs_.push_back(filters_.runs.size());
-}
+      total_bits_(std::max(kLeastTotalBits, static_cast<std::size_t>(std::bit_width(shape.depth())))) {}
 
 double SparseForm::listed_cost(const PlaneWidth& width) const {
   return static_cast<double>(width.plane_cost) * static_cast<double>(filters_.listed);
@@ -80,16 +74,18 @@ double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) cons
   if (filters_.moving == Moving::kHalf) return sum;
   if (filters_.moving == Moving::kLine)
     return sum + filters * plane + static_cast<double>(width.lanes) * kLaneCost;
-  const double spread = std::min(static_cast<double>(depth_), kUsualSpread * std::sqrt(static_cast<double>(depth_))) +
-                        static_cast<double>(filters_.granule);
+  const double spread =
+      std::min(static_cast<double>(depth_), kUsualSpread * std::sqrt(static_cast<double>(depth_))) +
+      static_cast<double>(filters_.granule);
   return sum + plane * (spread + filters * spread * filters_.slope);
 }
 
 std::size_t SparseForm::scratch_words(const PlaneWidth& width, const PlaneInputs& inputs) const {
   const std::size_t lane_words = width.lanes / kWordBits;
-  const std::size_t lists =
-      divide_up(filters_.classes * kMostRun * sizeof(std::uint32_t) + kMostRun * kMostSteps * sizeof(std::uint16_t),
-                sizeof(Word)) + 8;
+  const std::size_t lists = divide_up(filters_.classes * kMostRun * sizeof(std::uint32_t) +
+                                          kMostRun * kMostSteps * sizeof(std::uint16_t),
+                                      sizeof(Word)) +
+                            8;
   if (filters_.moving == Moving::kNot) return round_up(lists, 8);
   const std::size_t work = total_bits_ * inputs.total_stride(width);
   return round_up(lists + work, 8) + total_words(lane_words) + step_words(lane_words);
@@ -124,7 +120,6 @@ bool SparseForm::prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word*
   shared.step_lists = reinterpret_cast<std::uint16_t*>(shared.starts + filters_.classes * kMostRun);
   if (filters_.moving == Moving::kNot) return true;
   inputs.sum(tile, kernels(tile.width), total_bits_, shared.totals, sums);
-  if (counts_) return true;
   const auto [least, most] = extremes(shared.totals, total_bits_, tile.lane_words, tile.rows);
   if (reads_steps()) {
     if (filters_.moving == Moving::kLine) prepare_line(tile, shared);
@@ -147,8 +142,9 @@ bool SparseForm::prepare_steps(const PlaneTile& tile, std::size_t least, std::si
   if (longest >= kMostSteps) return false;
   if (filters_.moving == Moving::kLine) return prepare_exceptions(tile, shared);
   if (shared.rows * granule > kMostStepPlanes) return false;
-  kernels(tile.width).step_planes(
-      {shared.totals, total_bits_, shared.first_row * granule, shared.rows * granule, shared.steps});
+  kernels(tile.width)
+      .step_planes(
+          {shared.totals, total_bits_, shared.first_row * granule, shared.rows * granule, shared.steps});
   return true;
 }
 
@@ -169,7 +165,8 @@ bool SparseForm::prepare_exceptions(const PlaneTile& tile, Shared& shared) const
         Word* planes = shared.steps + (shared.cut_planes + 8 * shared.exceptions) * words;
         const std::size_t place = (at - 1) % 8;
         kernels(tile.width).step_planes({shared.totals, total_bits_, at - 1 - place, 8, planes});
-        for (std::size_t w = 0; !rises && w < words; ++w) planes[place * words + w] = ~planes[place * words + w];
+        for (std::size_t w = 0; !rises && w < words; ++w)
+          planes[place * words + w] = ~planes[place * words + w];
         shared.rises_at[shared.exceptions] = rises ? at : 0;
         shared.falls_at[shared.exceptions++] = rises ? 0 : at;
       }
@@ -272,14 +269,12 @@ void SparseForm::list_steps(const StepTable& table, const SparseRun& run, const 
     const std::size_t count = table.counts[(shared.first_row + shared.rows) * entries + entry] - from;
     const std::uint16_t* steps = table.steps.data() + table.offsets[entry] + from;
     std::uint16_t* out = lists + i * width;
-    for (std::size_t k = 0; k < count; ++k)
-      out[k] = static_cast<std::uint16_t>(steps[k] - before);
-    for (std::size_t k = count; k < most; ++k)
-      out[k] = static_cast<std::uint16_t>(planes - 1);
+    for (std::size_t k = 0; k < count; ++k) out[k] = static_cast<std::uint16_t>(steps[k] - before);
+    for (std::size_t k = count; k < most; ++k) out[k] = static_cast<std::uint16_t>(planes - 1);
   }
 }
 
-void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t block, Word* out) const {
+void SparseForm::run(const PlaneTile& tile, const Shared& shared, Word* out) const {
   const std::uint32_t* starts[kMostClasses];
   SparseCall call;
   call.planes = tile.planes;
@@ -291,13 +286,9 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t bl
   call.starts = starts;
   call.masks = shared.masks;
   call.out = out;
-  call.counts = counts_;
-  call.totals = nullptr;
-  call.count_bits = count_bits_;
   const std::size_t entries = filters_.places.size();
   for (std::size_t c = 0; c < filters_.classes; ++c) starts[c] = shared.starts + c * kMostRun;
-  for (std::size_t r = block_runs_[block]; r < block_runs_[block + 1]; ++r) {
-    const SparseRun& run = filters_.runs[r];
+  for (const SparseRun& run : filters_.runs) {
     call.lists = filters_.lists.data() + run.lists;
     call.subtracted = run.subtracted;
     call.added = run.added;
@@ -338,19 +329,20 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, std::size_t bl
     const std::size_t lost = run.subtracted + call.falls;
     const std::size_t won = run.added + call.rises + (std::size_t{1} << shared.base_bits) - 1;
     const bool both = lost > 0;
-    const auto needed = static_cast<std::size_t>(both ? std::bit_width(std::max(lost, won)) + 1
-                                                      : std::bit_width(won + 1));
+    const auto needed =
+        static_cast<std::size_t>(both ? std::bit_width(std::max(lost, won)) + 1 : std::bit_width(won + 1));
     const std::size_t bits = sparse_bits(needed);
     const std::int64_t all = (std::int64_t{1} << bits) - 1;
-    const std::int64_t origin = (both ? (std::int64_t{1} << (bits - 1)) - 1 : 0) + shared.base +
-                                certain + (run.odd && filters_.moving == Moving::kHalf ? 1 : 0);
+    const std::int64_t origin = (both ? (std::int64_t{1} << (bits - 1)) - 1 : 0) + shared.base + certain +
+                                (run.odd && filters_.moving == Moving::kHalf ? 1 : 0);
     for (std::size_t c = 0; c < filters_.classes; ++c)
       for (std::size_t i = 0; i < run.count; ++i) {
         std::int64_t least = filters_.least[c * entries + run.first + i] + origin + own[i];
         if (reads_steps())
           least += std::int64_t{filters_.rises.counts[shared.first_row * entries + run.first + i]} -
                    filters_.falls.counts[shared.first_row * entries + run.first + i];
-        shared.starts[c * kMostRun + i] = static_cast<std::uint32_t>(all - std::clamp<std::int64_t>(least, 0, all));
+        shared.starts[c * kMostRun + i] =
+            static_cast<std::uint32_t>(all - std::clamp<std::int64_t>(least, 0, all));
       }
     kernels(tile.width).select(bits)(call);
   }

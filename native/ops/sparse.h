@@ -11,9 +11,7 @@ namespace sb {
 
 class SparseForm {
  public:
-  // `counts`: the counts of a chain instead of bits, in blocks of `block` filters.
-  SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules, bool counts,
-             std::size_t block);
+  SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules);
 
   static constexpr std::size_t kMostExceptions = 128;  // in a tile
 
@@ -30,9 +28,9 @@ class SparseForm {
     Word* totals;
     Word* steps;
     const Word* base_planes;
-    std::uint32_t* starts;       // (class, kMostRun)
-    std::uint16_t* step_lists;   // (filter of a run, falls + rises)
-    const Word* masks;           // (class - 1, lanes)
+    std::uint32_t* starts;        // (class, kMostRun)
+    std::uint16_t* step_lists;    // (filter of a run, falls + rises)
+    const Word* masks;            // (class - 1, lanes)
     std::size_t first_row, rows;  // of the tables of steps
     std::size_t base_bits;        // of what all filters add
     std::int64_t base;
@@ -42,13 +40,7 @@ class SparseForm {
   };
   // False where the totals of a tile are too far apart; then nothing has been written.
   bool prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word* work, Shared& shared) const;
-  // The filters of one block, or all.
-  void run(const PlaneTile& tile, const Shared& shared, std::size_t block, Word* out) const;
-
-  std::size_t count_bits() const { return count_bits_; }
-  // Of a filter with counts: its sum where no count is, base - 2 count being the sum; `depth` is what the sum
-  // would be if all inputs were +1 and all weights too.
-  std::size_t classes() const { return filters_.classes; }
+  void run(const PlaneTile& tile, const Shared& shared, Word* out) const;
 
  private:
   bool prepare_exceptions(const PlaneTile& tile, Shared& shared) const;
@@ -70,10 +62,7 @@ class SparseForm {
   const PlaneTable& planes_;
   ConvolutionShape shape_;
   SparseFilters filters_;
-  std::vector<std::size_t> block_runs_;  // where the runs of each block begin
   std::size_t depth_, total_bits_;
-  bool counts_;
-  std::size_t count_bits_ = 0;
 };
 
 }  // namespace sb

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kMostDepth = (std::size_t{1} << kMostTotalBits) - 2;
 constexpr std::size_t kLeastGranule = 8, kGranules = 128;
-constexpr double kLeastLine = 40;  // steps over all totals from which on a line costs less
+constexpr double kLeastLine = 40;    // steps over all totals from which on a line costs less
 constexpr float kMostLevel = 1e30f;  // larger values might overflow
 
 std::int64_t floor_half(std::int64_t x) { return x >= 0 ? x / 2 : -((1 - x) / 2); }
@@ -79,7 +79,8 @@ SharedLine shared_line(double slope, std::size_t depth) {
   return line;
 }
 
-// Writes thresholds as a constant, the line, a cut of its rest, and steps where these are not the whole truth.
+// Writes thresholds as a constant, the line, a cut of its rest, and steps where these are not the whole
+// truth.
 void fit_line(const Leasts& leasts, std::int32_t rare, const SharedLine& line, SparseRule& rule) {
   const std::size_t totals = leasts.size();
   const auto told = [&](std::size_t n) { return leasts[n] > 0 && leasts[n] <= rare; };
@@ -128,8 +129,8 @@ void count_steps(const std::vector<std::uint16_t>& steps, std::size_t entry, std
 
 std::size_t padded(const std::vector<std::uint16_t>& list) { return round_up(list.size(), kSparseStep); }
 
-// The steps that the threshold of every filter makes for one input more that is -1, as a real number; 0 if they
-// differ.
+// The steps that the threshold of every filter makes for one input more that is -1, as a real number; 0 if
+// they differ.
 double shared_slope(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth,
                     const TwoLevelRule& levels) {
   double slope = 0;
@@ -196,7 +197,8 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, 
     const auto rare = static_cast<std::int64_t>(rule.added.size());
     for (std::size_t c = 0; c < outputs.classes; ++c) {
       const std::int64_t least = outputs.least[c * filters + f];
-      const std::int64_t twice = bit == 1 ? rare - least + 2 : least - static_cast<std::int64_t>(depth) + rare + 1;
+      const std::int64_t twice =
+          bit == 1 ? rare - least + 2 : least - static_cast<std::int64_t>(depth) + rare + 1;
       const bool odd = twice % 2 != 0;
       if (c > 0 && odd != rule.odd) return {};
       rule.odd = odd;
@@ -272,23 +274,20 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, 
   return rules;
 }
 
-SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t block) {
+SparseFilters arrange(const SparseRules& rules, std::size_t depth) {
   const std::size_t filters = rules.filters.size();
   std::vector<std::uint16_t> order(filters);
   std::iota(order.begin(), order.end(), std::uint16_t{0});
   struct Key {
-    std::size_t block, subtracted, added, falls, rises;
+    std::size_t subtracted, added, falls, rises;
     bool odd;
     auto operator<=>(const Key&) const = default;
   };
   const auto key = [&](std::size_t f) {
     const SparseRule& rule = rules.filters[f];
-    return Key{f / block,
-               padded(rule.subtracted),
-               padded(rule.added),
+    return Key{padded(rule.subtracted), padded(rule.added),
                static_cast<std::size_t>(std::bit_width(rule.falls.size())),
-               static_cast<std::size_t>(std::bit_width(rule.rises.size())),
-               rule.odd};
+               static_cast<std::size_t>(std::bit_width(rule.rises.size())), rule.odd};
   };
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) < key(b); });
 

@@ -89,9 +89,9 @@ struct SparseFilters {
   std::size_t classes = 1, granule = 8, rows = 0;  // of the tables of steps
   std::vector<std::uint16_t> lists;
   std::vector<SparseRun> runs;
-  std::vector<std::uint16_t> places;    // per entry, the number of the filter
-  std::vector<std::uint8_t> inverted;   // per entry
-  std::vector<std::int32_t> least;      // (class, entry)
+  std::vector<std::uint16_t> places;   // per entry, the number of the filter
+  std::vector<std::uint8_t> inverted;  // per entry
+  std::vector<std::int32_t> least;     // (class, entry)
   StepTable rises, falls;
   LineTable line;
   std::size_t listed = 0;  // planes of all lists
@@ -101,7 +101,6 @@ struct SparseFilters {
 
 inline constexpr std::size_t kMostRun = 32;  // filters
 
-// Filters change places within blocks of so many.
-SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t block);
+SparseFilters arrange(const SparseRules& rules, std::size_t depth);
 
 }  // namespace sb

@@ -65,8 +65,8 @@ class Fusion {
     }
   }
 
-  // Bits of sums of two levels, or of the sum of two products, are made of the lists of rare weights where that
-  // costs less.
+  // Bits of sums of two levels, or of the sum of two products, are made of the lists of rare weights where
+  // that costs less.
   void place_sparse(const KernelTable& kernels, Layout layout) {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
       if (stages_[i].op == nullptr) continue;

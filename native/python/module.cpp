@@ -185,7 +185,8 @@ class PythonPlan {
     return list;
   }
 
-  // Per node with a choice: its name, and (kernel, rows, microseconds estimated, taken, density, break-even) of each.
+  // Per node with a choice: its name, and (kernel, rows, microseconds estimated, taken, density, break-even)
+  // of each.
   nb::list choices(std::size_t samples) const {
     nb::list list;
     for (const auto& [node, choices] : plan_->choices(samples)) {

@@ -1,5 +1,7 @@
 """`bench --plan` and `bench --tune`: what the planner chooses, and what by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from signbit.cli import plan
 from signbit.cli.main import main
 from signbit.cli.plan import _layer as binary_layer
 from signbit.packed import nodes
+from signbit.packed.weights import encode_dense
 from signbit.runtime import choices
 
 pytestmark = pytest.mark.skipif(len(runtime.isas()) == 1, reason="the native extension is not built")
@@ -34,6 +37,21 @@ def test_the_plan_tells_kernel_tile_and_both_times(shown):
 def test_what_is_taken_costs_least(shown):
     (layer,) = shown.data["choices"]
     assert layer["predicted"] <= min(form["predicted"] for form in layer["forms"]) * 1.001
+
+
+def test_a_sparse_layer_tells_its_density_and_where_it_stops_to_pay():
+    graph = binary_layer(16, 128, 128)
+    product = graph.nodes[0]
+    bits = (np.random.default_rng(0).random((128, 128 * 9)) < 0.05).astype(np.uint8)
+    graph = packed.Graph(graph.inputs, (replace(product, weight=encode_dense(bits)), *graph.nodes[1:]), graph.output)
+    x = np.ones((2, 128, 16, 16), np.int8)
+    output = plan.show(graph, {"x": x}, threads=1, isa=None)
+    (layer,) = output.data["choices"]
+    assert layer["pieces"][0]["kernel"].startswith("sparse")
+    assert layer["density"] == pytest.approx(bits.mean())
+    assert layer["density"] < layer["break_even"] <= 1
+    assert "sparse" in {form["kernel"] for form in layer["forms"]}
+    assert "sparse pays" in output.text
 
 
 def test_layers_without_a_choice_are_listed_once():

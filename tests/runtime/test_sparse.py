@@ -135,9 +135,7 @@ def test_random_layers_equal_the_reference(native, agree, data):
         nodes = make(rng, channels, filters, window, pad=pad, density=density, border=border)
     else:
         shifted = data.draw(st.booleans())
-        nodes = two_levels(
-            rng, "x", channels, filters, window, pad=pad, density=density, values=kind, shifted=shifted
-        )
+        nodes = two_levels(rng, "x", channels, filters, window, pad=pad, density=density, values=kind, shifted=shifted)
     graph = Graph({"x": x}, nodes, "y")
     batch = values(rng, x, data.draw(st.sampled_from([1, 3, 8])))
     if data.draw(st.booleans()):  # positions that differ much in how many inputs are -1
@@ -152,7 +150,13 @@ def test_random_layers_equal_the_reference(native, agree, data):
 @pytest.mark.parametrize("kind", ["shared", "filter", "zero", "signs", "ternary"])
 @pytest.mark.parametrize(
     ("side", "channels", "filters", "batch", "density"),
-    [(11, 256, 66, 3, 0.05), (8, 512, 130, 9, 0.02), (40, 64, 64, 1, 0.05), (14, 256, 64, 1, 0.25), (7, 512, 70, 1, 0.5)],
+    [
+        (11, 256, 66, 3, 0.05),
+        (8, 512, 130, 9, 0.02),
+        (40, 64, 64, 1, 0.05),
+        (14, 256, 64, 1, 0.25),
+        (7, 512, 70, 1, 0.5),
+    ],
 )
 def test_deep_layers_equal_the_reference(native, agree, kind, side, channels, filters, batch, density):
     rng = np.random.default_rng(side)

@@ -88,10 +88,18 @@ def explain(
             sum(cost for _, _, cost, taken, *_ in ways if taken),
             best[""][layer],
             tuple(_forms(ways, {form: times[layer] for form, times in best.items()}, engines, layer)),
-            *next(((density, even) for *_, density, even in ways if density > 0), (None, None)),
+            *_density(ways),
         )
         for layer, ways in engines[""].choices(samples)
     ]
+
+
+def _density(ways: list[Any]) -> tuple[float | None, float | None]:
+    """The share of rare weights and the break-even of a sparse form, where there is one."""
+    for *_, density, break_even in ways:
+        if density > 0:
+            return density, break_even
+    return None, None
 
 
 def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, NativeEngine], layer: str) -> list[Form]:
