@@ -6,18 +6,21 @@ Both run a chain of layers (C -> N -> C -> ...) on one thread, in the form that 
 weights of equal share and thresholds, the sparse one with weights {α, β} of mean 0 (`--kind zero`: {0, β}; `signs`: ±1;
 `ternary`), the sum that its filters share included. The time of a layer is the marginal one, as in layers.py: medians
 over rounds in which dense and all densities take turns. Outputs are checked against popcount, and one layer of one
-sample against the reference. `--peers` adds PyTorch's int8 convolutions (oneDNN).
+sample against the reference.
 """
 
 import argparse
 import logging
 import statistics
 import warnings
+from collections.abc import Callable
 
 import numpy as np
-from layers import LONG, SHAPES, SHORT, Run, channels, cpu, marginal, torch_engines
+from layer_engines import Shape
+from layers import SHAPES
 
 from signbit import _native, runtime
+from signbit.cli.machine import cpu_name
 from signbit.packed import nodes, reference
 from signbit.packed.edges import Bits
 from signbit.packed.graph import Graph
@@ -27,6 +30,8 @@ from signbit.runtime.handover import describe_inputs, describe_nodes
 
 WINDOW = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
 KINDS = ("levels", "zero", "signs", "ternary")
+SHORT, LONG = 2, 6
+Run = Callable[[], float]
 
 
 def rare(rng: np.random.Generator, filters: int, depth: int, density: float) -> np.ndarray:
@@ -74,7 +79,7 @@ def chain(c: int, n: int, side: int, length: int, density: float, kind: str) -> 
     """A chain of layers of one density."""
     rng = np.random.default_rng(0)
     layers: list[nodes.Node] = []
-    for i, (depth, filters) in enumerate(channels(c, n, length)):
+    for i, (depth, filters) in enumerate(Shape(side, c, n, 1).channels(length)):
         layers += layer(rng, i, "x" if i == 0 else f"bits{i - 1}", depth, filters, density, kind)
     return Graph({"x": Bits((c, side, side))}, tuple(layers), f"bits{length - 1}")
 
@@ -107,6 +112,12 @@ def engine(side: int, c: int, n: int, x: np.ndarray, isa: str, density: float, k
     return runs[0], runs[1]
 
 
+def marginal(runs: tuple[Run, Run], repeats: int) -> float:
+    """Microseconds of one layer more, by the fastest of `repeats` runs of each chain."""
+    short, long = (min(run() for _ in range(repeats)) for run in runs)
+    return (long - short) / (LONG - SHORT)
+
+
 def main() -> None:
     """Times every shape and prints a row for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -116,12 +127,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--isa", default=runtime.isas()[0], choices=runtime.isas()[:-1])
     parser.add_argument("--sides", type=int, nargs="+", help="only maps of these sides")
-    parser.add_argument("--peers", action="store_true", help="PyTorch int8 beside them")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
-    print(f"{cpu()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds, {options.kind}")
+    print(f"{cpu_name()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds, {options.kind}")
     print(f"| layer | batch | dense µs | {' | '.join(f'{density:g}' for density in options.densities)} |")
+    print("|---" * (3 + len(options.densities)) + "|")
     for batch in options.batch:
         for side, c, n in SHAPES:
             if options.sides is not None and side not in options.sides:
@@ -132,8 +143,6 @@ def main() -> None:
                 f"{density:g}": engine(side, c, n, x, options.isa, density, options.kind)
                 for density in options.densities
             }
-            if options.peers:
-                engines |= {k: v for k, v in torch_engines(side, c, n, batch).items() if "int8" in k}
             repeats = 9 if batch == 1 else 2
             times: dict[str, list[float]] = {name: [] for name in engines}
             for _ in range(options.rounds):
