@@ -31,8 +31,8 @@ struct Bits {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t*, const Packed* packed, size_t block,
+                   size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m256i different[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] =
         _mm256_setzero_si256();
@@ -82,17 +82,18 @@ struct Bytes {
   }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
+                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m256i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
         _mm256_setzero_si256();
     const __m256i low_byte = _mm256_set1_epi16(0xff);
     for (size_t k = 0; k < depth; k += 4) {
+      const char* row = rows + places[k / 4];
       const Packed* weights = packed + k * kColumns;
       SB_UNROLL for (int r = 0; r < R; ++r) {
         int four;
-        memcpy(&four, rows + r * stride + k, sizeof four);
+        memcpy(&four, row + r * stride, sizeof four);
         const __m256i bytes = _mm256_set1_epi32(four);
         const __m256i even = _mm256_and_si256(bytes, low_byte), odd = _mm256_srli_epi16(bytes, 8);
         SB_UNROLL for (int b = 0; b < B; ++b) {
@@ -121,17 +122,18 @@ struct Ints {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
+                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m256i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
         _mm256_setzero_si256();
     for (size_t k = 0; k < depth; ++k) {
+      const char* row = rows + places[k];
       __m256i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] =
           _mm256_load_si256((const __m256i*)(packed + b * block + k * kColumns));
       SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m256i value = _mm256_set1_epi32(((const int*)(rows + r * stride))[k]);
+        const __m256i value = _mm256_set1_epi32(*(const int*)(row + r * stride));
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
             _mm256_add_epi32(sum[r][b], _mm256_mullo_epi32(value, weights[b]));
       }
@@ -154,16 +156,17 @@ struct Floats {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
+                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m256 sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
         _mm256_setzero_ps();
     for (size_t k = 0; k < depth; ++k) {
+      const char* row = rows + places[k];
       __m256 weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm256_load_ps(packed + b * block + k * kColumns);
       SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m256 value = _mm256_set1_ps(((const float*)(rows + r * stride))[k]);
+        const __m256 value = _mm256_set1_ps(*(const float*)(row + r * stride));
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_fmadd_ps(value, weights[b], sum[r][b]);
       }
     }
@@ -221,6 +224,11 @@ struct Reals256 {
     const T taken = _mm256_or_ps(_mm256_cmp_ps(b, a, _CMP_GT_OQ), _mm256_cmp_ps(b, b, _CMP_UNORD_Q));
     return _mm256_blendv_ps(a, b, taken);
   }
+  using Ints = __m256i;
+  static SB_INLINE Ints load_ints(const int32_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static SB_INLINE void store_ints(int32_t* p, Ints a) { _mm256_storeu_si256((__m256i*)p, a); }
+  static SB_INLINE Ints larger(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
+  static SB_INLINE Ints differ(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
   struct Total {
     __m256d low, high;
   };
@@ -229,10 +237,12 @@ struct Reals256 {
     total.low = _mm256_add_pd(total.low, _mm256_cvtps_pd(_mm256_castps256_ps128(a)));
     total.high = _mm256_add_pd(total.high, _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)));
   }
-  static SB_INLINE T mean(const Total& total, double count) {
-    const __m256d all = _mm256_set1_pd(count);
-    const __m128 low = _mm256_cvtpd_ps(_mm256_div_pd(total.low, all));
-    const __m128 high = _mm256_cvtpd_ps(_mm256_div_pd(total.high, all));
+  static SB_INLINE T mean(const Total& total, double by, bool multiply) {
+    const __m256d all = _mm256_set1_pd(by);
+    const __m128 low =
+        _mm256_cvtpd_ps(multiply ? _mm256_mul_pd(total.low, all) : _mm256_div_pd(total.low, all));
+    const __m128 high =
+        _mm256_cvtpd_ps(multiply ? _mm256_mul_pd(total.high, all) : _mm256_div_pd(total.high, all));
     return _mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
   }
   static SB_INLINE uint32_t negative(T a) {

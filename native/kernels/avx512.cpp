@@ -30,8 +30,8 @@ struct Bits {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t*, const Packed* packed, size_t block,
+                   size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m512i different[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) different[r][b] =
         _mm512_setzero_si512();
@@ -70,17 +70,18 @@ struct Bytes {
   }
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
+                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m512i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
         _mm512_setzero_si512();
     for (size_t k = 0; k < depth; k += 4) {
+      const char* row = rows + places[k / 4];
       __m512i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
       SB_UNROLL for (int r = 0; r < R; ++r) {
         int four;
-        memcpy(&four, rows + r * stride + k, sizeof four);
+        memcpy(&four, row + r * stride, sizeof four);
         const __m512i bytes = _mm512_set1_epi32(four);
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = dot_bytes(sum[r][b], bytes, weights[b]);
       }
@@ -103,16 +104,17 @@ struct Ints {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
+                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m512i sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
         _mm512_setzero_si512();
     for (size_t k = 0; k < depth; ++k) {
+      const char* row = rows + places[k];
       __m512i weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
       SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m512i value = _mm512_set1_epi32(((const int*)(rows + r * stride))[k]);
+        const __m512i value = _mm512_set1_epi32(*(const int*)(row + r * stride));
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
             _mm512_add_epi32(sum[r][b], _mm512_mullo_epi32(value, weights[b]));
       }
@@ -135,16 +137,17 @@ struct Floats {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
+                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     __m512 sum[R][B];
     SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
         _mm512_setzero_ps();
     for (size_t k = 0; k < depth; ++k) {
+      const char* row = rows + places[k];
       __m512 weights[B];
       SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_ps(packed + b * block + k * kColumns);
       SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m512 value = _mm512_set1_ps(((const float*)(rows + r * stride))[k]);
+        const __m512 value = _mm512_set1_ps(*(const float*)(row + r * stride));
         SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_fmadd_ps(value, weights[b], sum[r][b]);
       }
     }
@@ -198,6 +201,11 @@ struct Reals512 {
                     none = _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q);
     return _mm512_mask_blend_ps((__mmask16)(larger | none), a, b);
   }
+  using Ints = __m512i;
+  static SB_INLINE Ints load_ints(const int32_t* p) { return _mm512_loadu_si512(p); }
+  static SB_INLINE void store_ints(int32_t* p, Ints a) { _mm512_storeu_si512(p, a); }
+  static SB_INLINE Ints larger(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
+  static SB_INLINE Ints differ(Ints a, Ints b) { return _mm512_xor_si512(a, b); }
   struct Total {
     __m512d low, high;
   };
@@ -207,10 +215,12 @@ struct Reals512 {
     total.low = _mm512_add_pd(total.low, _mm512_cvtps_pd(_mm512_castps512_ps256(a)));
     total.high = _mm512_add_pd(total.high, _mm512_cvtps_pd(high));
   }
-  static SB_INLINE T mean(const Total& total, double count) {
-    const __m512d all = _mm512_set1_pd(count);
-    const __m256 low = _mm512_cvtpd_ps(_mm512_div_pd(total.low, all));
-    const __m256 high = _mm512_cvtpd_ps(_mm512_div_pd(total.high, all));
+  static SB_INLINE T mean(const Total& total, double by, bool multiply) {
+    const __m512d all = _mm512_set1_pd(by);
+    const __m256 low =
+        _mm512_cvtpd_ps(multiply ? _mm512_mul_pd(total.low, all) : _mm512_div_pd(total.low, all));
+    const __m256 high =
+        _mm512_cvtpd_ps(multiply ? _mm512_mul_pd(total.high, all) : _mm512_div_pd(total.high, all));
     const __m512d joined = _mm512_castpd256_pd512(_mm256_castps_pd(low));
     return _mm512_castpd_ps(_mm512_insertf64x4(joined, _mm256_castps_pd(high), 1));
   }

@@ -51,7 +51,9 @@ constexpr PlaneTable kPlanes = {
                                          1.5f, 0.6f)},
     2,
     transpose,
-    {0.49f, 0.147f},
+    {0.39f, 0.147f},
+    {1.3f, 3.3f},
+    {2.5f, 0.8f},
     1100,
-    0.3f,
+    0.48f,
     {sort_inputs, append_lists, 1.25f}};

@@ -56,7 +56,9 @@ constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.
                                  plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f, 0.58f)},
                                 3,
                                 transpose,
-                                {0.32f, 0.049f},
+                                {0.155f, 0.052f},
+                                {1.1f, 3.1f},
+                                {2.2f, 0.6f},
                                 1100,
-                                0.2f,
+                                0.225f,
                                 {sort_inputs_wide, append_lists, 0.52f}};

@@ -74,6 +74,8 @@ struct PlaneTable {
   // The 64 x 64 bits of rows `in` become the columns of `out`; strides in words.
   void (*transpose)(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride);
   float popcount_cost[2];  // of the channel-packed layout, per row and filter: for itself, and per word
+  float patch_cost[2];     // of a row that it must gather, per tap of whole words, and of others
+  float gather_cost[2];    // of a lane whose inputs are no shifted map, per tap: for itself, and per word
   size_t five_from;        // from this depth on five filters share a pass
   float count_cost;        // per number that is not compared but turned into a row
   MirrorTable mirror;

@@ -28,36 +28,38 @@ void pack(const void* weight, size_t filters, size_t depth, void* packed) {
 }
 
 template <class Unit, int R, int B>
-void run_tile(const GemmCall& call, size_t row, size_t block) {
+void run_tile(const GemmCall& call, size_t line, size_t row, size_t block) {
   using Sum = typename Unit::Sum;
   constexpr size_t kWidth = B * Unit::kColumns;
   const size_t block_elements = Unit::kColumns * Unit::elements(call.depth);
-  const char* rows = static_cast<const char*>(call.rows) + row * call.row_stride;
+  const char* rows = static_cast<const char*>(call.rows) + line * call.line_stride + row * call.row_stride;
   const auto* packed = static_cast<const typename Unit::Packed*>(call.packed) + block * block_elements;
   const size_t first = block * Unit::kColumns, left = call.filters - first;
   const Sum* start = static_cast<const Sum*>(call.start) + first;
-  Sum* out = static_cast<Sum*>(call.out) + row * call.out_stride + first;
+  Sum* out = static_cast<Sum*>(call.out) + (line * call.count + row) * call.out_stride + first;
   if (left >= kWidth) {
-    Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, start, out,
-                              call.out_stride);
+    Unit::template tile<R, B>(rows, call.row_stride, call.places, packed, block_elements, call.depth, start,
+                              out, call.out_stride);
     return;
   }
   Sum some_start[kWidth] = {}, some_out[R * kWidth];
   for (size_t i = 0; i < left; ++i) some_start[i] = start[i];
-  Unit::template tile<R, B>(rows, call.row_stride, packed, block_elements, call.depth, some_start, some_out,
-                            kWidth);
+  Unit::template tile<R, B>(rows, call.row_stride, call.places, packed, block_elements, call.depth,
+                            some_start, some_out, kWidth);
   for (int r = 0; r < R; ++r)
     for (size_t i = 0; i < left; ++i) out[r * call.out_stride + i] = some_out[r * kWidth + i];
 }
 
 template <class Unit, int B>
 void run_blocks(const GemmCall& call, size_t block) {
-  size_t row = 0;
-  for (; row + Unit::kRows <= call.count; row += Unit::kRows)
-    run_tile<Unit, Unit::kRows, B>(call, row, block);
-  if constexpr (Unit::kRows > 2)
-    for (; row + 2 <= call.count; row += 2) run_tile<Unit, 2, B>(call, row, block);
-  for (; row < call.count; ++row) run_tile<Unit, 1, B>(call, row, block);
+  for (size_t line = 0; line < call.lines; ++line) {
+    size_t row = 0;
+    for (; row + Unit::kRows <= call.count; row += Unit::kRows)
+      run_tile<Unit, Unit::kRows, B>(call, line, row, block);
+    if constexpr (Unit::kRows > 2)
+      for (; row + 2 <= call.count; row += 2) run_tile<Unit, 2, B>(call, line, row, block);
+    for (; row < call.count; ++row) run_tile<Unit, 1, B>(call, line, row, block);
+  }
 }
 
 template <class Unit>

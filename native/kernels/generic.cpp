@@ -25,8 +25,8 @@ struct Bits {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
 
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const Packed* packed, size_t block, size_t depth,
-                   const Sum* start, Sum* out, size_t out_stride) {
+  static void tile(const char* rows, size_t stride, const uint32_t*, const Packed* packed, size_t block,
+                   size_t depth, const Sum* start, Sum* out, size_t out_stride) {
     uint64_t different[R][B * kColumns] = {};
     for (size_t k = 0; k < depth; ++k)
       for (int r = 0; r < R; ++r) {
@@ -53,21 +53,27 @@ struct Plain {
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
   static Total product(Factor a, Factor b) { return (Total)(Sum)(a * b); }
 
+  static Factor at(const char* rows, const uint32_t* places, size_t k) {
+    constexpr size_t kTogether = 4 / sizeof(Element);
+    return (Factor)((const Element*)(rows + places[k / kTogether]))[k % kTogether];
+  }
+
   template <int R, int B>
-  static void tile(const char* rows, size_t, const Packed* packed, size_t, size_t depth, const Sum* start,
-                   Sum* out, size_t) {
-    const auto* row = (const Element*)rows;
+  static void tile(const char* rows, size_t, const uint32_t* places, const Packed* packed, size_t,
+                   size_t depth, const Sum* start, Sum* out, size_t) {
     Total total[kColumns] = {};
     size_t k = 0;
     for (; k + 4 <= depth; k += 4) {
       const Packed* w = packed + k * kColumns;
-      const auto a = (Factor)row[k], b = (Factor)row[k + 1], c = (Factor)row[k + 2], d = (Factor)row[k + 3];
+      const Factor a = at(rows, places, k), b = at(rows, places, k + 1), c = at(rows, places, k + 2),
+                   d = at(rows, places, k + 3);
       for (size_t i = 0; i < kColumns; ++i)
         total[i] += product(a, w[i]) + product(b, w[kColumns + i]) + product(c, w[2 * kColumns + i]) +
                     product(d, w[3 * kColumns + i]);
     }
     for (; k < depth; ++k)
-      for (size_t i = 0; i < kColumns; ++i) total[i] += product((Factor)row[k], packed[k * kColumns + i]);
+      for (size_t i = 0; i < kColumns; ++i)
+        total[i] += product(at(rows, places, k), packed[k * kColumns + i]);
     for (size_t c = 0; c < kColumns; ++c) out[c] = (Sum)((Total)start[c] + total[c]);
   }
 };
@@ -107,6 +113,8 @@ constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<T
                                 1,
                                 transpose,
                                 {1.0f, 0.9f},
+                                {1.3f, 3.3f},
+                                {2.5f, 0.8f},
                                 1100,
                                 0.6f,
                                 {sort_inputs, append_lists, 1.25f}};
@@ -161,6 +169,25 @@ struct Reals {
   static SB_INLINE T maximum(const T& a, const T& b) {
     return each([&](size_t i) { return b.x[i] > a.x[i] || b.x[i] != b.x[i] ? b.x[i] : a.x[i]; });
   }
+  struct Ints {
+    int32_t x[kLanes];
+  };
+  static SB_INLINE Ints load_ints(const int32_t* p) {
+    Ints result;
+    memcpy(result.x, p, sizeof result.x);
+    return result;
+  }
+  static SB_INLINE void store_ints(int32_t* p, const Ints& a) { memcpy(p, a.x, sizeof a.x); }
+  static SB_INLINE Ints larger(const Ints& a, const Ints& b) {
+    Ints result;
+    for (size_t i = 0; i < kLanes; ++i) result.x[i] = a.x[i] > b.x[i] ? a.x[i] : b.x[i];
+    return result;
+  }
+  static SB_INLINE Ints differ(const Ints& a, const Ints& b) {
+    Ints result;
+    for (size_t i = 0; i < kLanes; ++i) result.x[i] = a.x[i] ^ b.x[i];
+    return result;
+  }
   struct Total {
     double x[kLanes];
   };
@@ -168,8 +195,8 @@ struct Reals {
   static SB_INLINE void include(Total& total, const T& a) {
     for (size_t i = 0; i < kLanes; ++i) total.x[i] += a.x[i];
   }
-  static SB_INLINE T mean(const Total& total, double count) {
-    return each([&](size_t i) { return (float)(total.x[i] / count); });
+  static SB_INLINE T mean(const Total& total, double by, bool multiply) {
+    return each([&](size_t i) { return (float)(multiply ? total.x[i] * by : total.x[i] / by); });
   }
   static SB_INLINE uint32_t negative(const T& a) {
     uint32_t bits = 0;

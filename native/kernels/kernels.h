@@ -12,12 +12,16 @@
 
 namespace sb {
 
-// A product of `count` rows of activations with `filters` packed rows of weights, both `depth` elements deep:
-// out[r][f] = start[f] + sum (bits: start[f] - 2 popcount of the differences, start being the true depth).
+// A product of `lines` times `count` rows of activations with `filters` packed rows of weights, both `depth`
+// elements deep: out[r][f] = start[f] + sum (bits: start[f] - 2 popcount of the differences, start being the
+// true depth).
 struct GemmCall {
   const void* rows;
   size_t row_stride;  // bytes
   size_t count;
+  size_t lines;
+  size_t line_stride;      // bytes
+  const uint32_t* places;  // of every four bytes of a row, counted in bytes from its begin; bits lie together
   const void* packed;
   size_t depth;
   size_t filters;
@@ -40,6 +44,8 @@ struct RowKernels {
   void (*chain)(const ChainCall& call);
   // of `count` rows, at least one: the largest (NaN wins), and their sum in double over `divisor`
   void (*max)(const float* const* rows, size_t count, size_t n, float* out);
+  // the same; where `turn`, which may be null, is -1 the smallest
+  void (*max_ints)(const int32_t* const* rows, const int32_t* turn, size_t count, size_t n, int32_t* out);
   void (*mean)(const float* const* rows, size_t count, double divisor, size_t n, float* out);
   // start + sum of rows[t][i] * weights[t][i]; of (rows[t][i] - bias) * weights[t][i]
   void (*multiply)(const float* const* rows, const float* const* weights, size_t count, const float* start,

@@ -1,7 +1,8 @@
 // What combines the rows under a window: pooling, and a filter for each channel by itself. Included inside an
 // anonymous namespace, after the struct `F` of chain-inl.h, which here also has
 //   maximum      a register where b is larger or NaN: b, else a
-//   Total        a double for each lane: zero(), include(total, a), mean(total, count)
+//   Ints, load_ints, store_ints, larger, differ   int32; the larger of two, exclusive or
+//   Total        a double for each lane: zero(), include(total, a), mean(total, by, multiply)
 
 template <class F>
 void max_rows(const float* const* rows, size_t count, size_t n, float* out) {
@@ -13,11 +14,37 @@ void max_rows(const float* const* rows, size_t count, size_t n, float* out) {
 }
 
 template <class F>
+void max_rows_ints(const int32_t* const* rows, const int32_t* turn, size_t count, size_t n, int32_t* out) {
+  size_t c = 0;
+  for (; c + F::kLanes <= n; c += F::kLanes) {
+    if (turn == nullptr) {
+      typename F::Ints most = F::load_ints(rows[0] + c);
+      for (size_t t = 1; t < count; ++t) most = F::larger(most, F::load_ints(rows[t] + c));
+      F::store_ints(out + c, most);
+    } else {
+      const typename F::Ints turned = F::load_ints(turn + c);
+      typename F::Ints most = F::differ(turned, F::load_ints(rows[0] + c));
+      for (size_t t = 1; t < count; ++t) most = F::larger(most, F::differ(turned, F::load_ints(rows[t] + c)));
+      F::store_ints(out + c, F::differ(turned, most));
+    }
+  }
+  for (; c < n; ++c) {
+    const int32_t turned = turn == nullptr ? 0 : turn[c];
+    int32_t most = rows[0][c] ^ turned;
+    for (size_t t = 1; t < count; ++t) most = (rows[t][c] ^ turned) > most ? rows[t][c] ^ turned : most;
+    out[c] = most ^ turned;
+  }
+}
+
+template <class F>
 void mean_rows(const float* const* rows, size_t count, double divisor, size_t n, float* out) {
+  int exponent;
+  const bool multiply = ::frexp(divisor, &exponent) == 0.5;  // by the inverse of a power of 2: as exact
+  const double by = multiply ? 1.0 / divisor : divisor;
   for (size_t c = 0; c < n; c += F::kLanes) {
     typename F::Total total = F::zero();
     for (size_t t = 0; t < count; ++t) F::include(total, F::load(rows[t] + c));
-    const typename F::T mean = F::mean(total, divisor);
+    const typename F::T mean = F::mean(total, by, multiply);
     n - c < F::kLanes ? F::store_some(out + c, mean, n - c) : F::store(out + c, mean);
   }
 }
@@ -51,5 +78,5 @@ void multiply_rows(const float* const* rows, const float* const* weights, size_t
 
 template <class F>
 constexpr RowKernels row_kernels(void (*chain)(const ChainCall&)) {
-  return {chain, max_rows<F>, mean_rows<F>, multiply_rows<F>, multiply_rows_bytes};
+  return {chain, max_rows<F>, max_rows_ints<F>, mean_rows<F>, multiply_rows<F>, multiply_rows_bytes};
 }

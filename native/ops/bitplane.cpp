@@ -133,10 +133,19 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
       positions_(shape.window.out_height * shape.window.out_width),
       depth_(shape.depth()),
       counts_(counts) {
-  for (std::size_t i = 0; i < table_.count; ++i)
-    input_costs_[i] = static_cast<double>(depth_) * table_.widths[i].input_cost;
+  for (std::size_t i = 0; i < table_.count; ++i) {
+    const PlaneWidth& width = table_.widths[i];
+    input_costs_[i] = static_cast<double>(depth_) * width.input_cost;
+    if (!inputs_.shifts())
+      input_costs_[i] +=
+          static_cast<double>(shape.window.taps() * width.lanes) *
+          (table_.gather_cost[0] + static_cast<double>(words_for(shape.in.channels)) * table_.gather_cost[1]);
+  }
   packed_cost_ = static_cast<double>(shape.filters) *
                  (table_.popcount_cost[0] + static_cast<double>(words_for(depth_)) * table_.popcount_cost[1]);
+  if (!patches_are_rows(shape))
+    packed_cost_ += static_cast<double>(shape.window.taps()) *
+                    table_.patch_cost[shape.in.channels % kWordBits == 0 ? 0 : 1];
 }
 
 void BitplaneConvolution::add_dense(PlaneFilters filters) {

@@ -1,6 +1,7 @@
 #include "ops/chain.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/memory.h"
@@ -50,6 +51,47 @@ void Chain::round(const Edge& out) {
 void Chain::sign(const std::vector<float>& shift) {
   shift_ = padded(shift);
   signs_ = true, reals_ = false;
+}
+
+// What a step makes of the range low..high, at whose ends it must stay finite; false where it is not
+// monotone.
+bool Chain::follow(const Step& step, std::size_t channel, bool& falls, float& low, float& high) const {
+  switch (step.kind) {
+    case kChainAffine: {
+      const float a = step.a[channel], b = step.b[channel];
+      low = low * a + b, high = high * a + b;
+      if (a < 0) falls = !falls, std::swap(low, high);
+      return a != 0 && std::isfinite(low) && std::isfinite(high);
+    }
+    case kChainPrelu:
+      low *= low >= 0 ? step.b[channel] : step.a[channel];
+      high *= high >= 0 ? step.b[channel] : step.a[channel];
+      return step.a[channel] > 0 && step.b[channel] > 0 && std::isfinite(low) && std::isfinite(high);
+    case kChainClamp:
+      low = std::clamp(low, step.low, step.high), high = std::clamp(high, step.low, step.high);
+      return step.low <= step.high;
+    case kChainRoundStep:
+      return true;
+    case kChainAffineAt:
+    case kChainAdd:
+    case kChainRoundHalf:  // may overflow
+      break;
+  }
+  return false;
+}
+
+bool Chain::monotone(const Edge& in, std::vector<bool>& falls) const {
+  if (signs_ || inputs_ > 0) return false;
+  falls.assign(channels_, false);
+  for (std::size_t c = 0; c < channels_; ++c) {
+    bool fall = false;
+    float low = in.integral() ? static_cast<float>(in.low) : -1,
+          high = in.integral() ? static_cast<float>(in.high) : 1;
+    for (const Step& step : steps_)
+      if (!follow(step, c, fall, low, high)) return false;
+    falls[c] = fall;
+  }
+  return true;
 }
 
 bool Chain::append(Chain& next, bool keep) {

@@ -39,6 +39,11 @@ class Chain final : public Operator {
   bool stores_reals() const { return reals_; }
   // What a sign adds first, per channel; empty: nothing.
   const std::vector<float>& shift() const { return shift_; }
+  // Whether the largest of several values becomes the largest result, or, per channel, the smallest does, so
+  // that a maximum may be taken before the chain. `in` is what it reads.
+  bool monotone(const Edge& in, std::vector<bool>& falls) const;
+  // The same on fewer positions.
+  void move(const Edge& in) { positions_ = in.positions(); }
   // Takes over what `next` does to this one's result. With `keep`, the reals stay an output.
   bool append(Chain& next, bool keep);
 
@@ -60,6 +65,7 @@ class Chain final : public Operator {
 
   static constexpr std::size_t kMostSteps = 32, kMostInputs = 8;
 
+  bool follow(const Step& step, std::size_t channel, bool& falls, float& low, float& high) const;
   std::vector<float> padded(const std::vector<float>& values) const;
   void push(Step step);
 

@@ -5,8 +5,6 @@
 namespace sb {
 namespace {
 
-constexpr std::int32_t kSignedBias = 128;
-
 template <class T>
 void unpack(const Word* row, std::size_t channels, int planes, std::int32_t bias, T* out) {
   const std::size_t words = words_for(channels);

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/lines.h"
+
 namespace sb {
 namespace {
-
-constexpr std::uint8_t kSignedBias = 128;
 
 std::size_t element_bytes(Storage storage) {
   return storage == Storage::kBytes || storage == Storage::kSigned ? 1 : 4;
@@ -18,17 +18,6 @@ std::size_t depth_units(const ConvolutionShape& shape) {
 
 std::size_t patch_bytes(const ConvolutionShape& shape) {
   return depth_units(shape) * (shape.storage == Storage::kBits ? sizeof(Word) : element_bytes(shape.storage));
-}
-
-// The bytes of a patch already lie behind one another in the input: one position each, or a whole map.
-bool patches_are_rows(const ConvolutionShape& shape) {
-  const Window& w = shape.window;
-  if (shape.groups > 1 || w.top + w.left + w.bottom + w.right > 0) return false;
-  if (w.taps() == 1) return w.stride_y == 1 && w.stride_x == 1;
-  const bool whole = w.kernel_y == shape.in.height && w.kernel_x == shape.in.width;
-  const bool spare =
-      shape.storage == Storage::kBits && (shape.in.channels % kWordBits != 0 || shape.in.planes > 1);
-  return whole && !spare && w.dilation_y == 1 && w.dilation_x == 1;
 }
 
 bool inside(std::ptrdiff_t place, std::size_t size) {
@@ -78,6 +67,16 @@ static_assert(kSlack >= 32);
 
 }  // namespace
 
+bool patches_are_rows(const ConvolutionShape& shape) {
+  const Window& w = shape.window;
+  if (shape.groups > 1 || w.top + w.left + w.bottom + w.right > 0) return false;
+  if (w.taps() == 1) return w.stride_y == 1 && w.stride_x == 1;
+  const bool whole = w.kernel_y == shape.in.height && w.kernel_x == shape.in.width;
+  const bool spare =
+      shape.storage == Storage::kBits && (shape.in.channels % kWordBits != 0 || shape.in.planes > 1);
+  return whole && !spare && w.dilation_y == 1 && w.dilation_x == 1;
+}
+
 const Gemm& Convolution::select(const KernelTable& kernels, Storage storage) {
   switch (storage) {
     case Storage::kBits:
@@ -98,18 +97,20 @@ std::size_t Convolution::packed_bytes(const KernelTable& kernels, const Convolut
   const std::size_t widest =
       saturating_product({shape.group_filters() + gemm.columns, patch_bytes(shape) + 64, 4});
   if (widest > kMaxElements * 64) return widest;
-  return saturating_product({shape.groups, gemm.packed_bytes(shape.group_filters(), depth_units(shape))});
+  const std::size_t depth = PatchLines::fits(shape) ? PatchLines(shape).depth() : depth_units(shape);
+  return saturating_product({shape.groups, gemm.packed_bytes(shape.group_filters(), depth)});
 }
 
 Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& shape, const Filters& filters,
                          const std::vector<float>& bias, const std::vector<int>& offsets)
     : gemm_(select(kernels, shape.storage)),
       shape_(shape),
+      rows_are_patches_(patches_are_rows(shape)),
+      lines_(!rows_are_patches_ && PatchLines::fits(shape) ? std::make_unique<PatchLines>(shape) : nullptr),
       positions_(shape.window.out_height * shape.window.out_width),
-      depth_units_(depth_units(shape)),
+      depth_units_(lines_ == nullptr ? depth_units(shape) : lines_->depth()),
       patch_stride_(round_up(patch_bytes(shape), kAlignment)),
       group_bytes_(gemm_.packed_bytes(shape.group_filters(), depth_units_)),
-      rows_are_patches_(patches_are_rows(shape)),
       packed_(shape.groups * group_bytes_),
       start_(shape.filters, 0),
       bias_(bias) {
@@ -123,6 +124,12 @@ Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& sha
     if (shape.storage == Storage::kBits && shape.pad_value == 0)
       border_factor_ = shape.in.planes == 1 ? -1 : -3;
   }
+  if (lines_ != nullptr) {
+    places_ = lines_->places();
+  } else if (shape.storage != Storage::kBits) {
+    for (std::size_t place = 0; place < patch_bytes(shape); place += 4)
+      places_.push_back(static_cast<std::uint32_t>(place));
+  }
   pack(filters);
   if (!offsets.empty())
     add_offsets(filters, offsets, padded);
@@ -130,72 +137,7 @@ Convolution::Convolution(const KernelTable& kernels, const ConvolutionShape& sha
     sum_taps(filters);
 }
 
-// Every tap adds the offset of its channel; outside the map the padding takes its place.
-void Convolution::add_offsets(const Filters& filters, const std::vector<int>& offsets, bool padded) {
-  const std::size_t taps = shape_.window.taps(), channels = shape_.group_channels();
-  tap_sums_.assign(taps * shape_.filters, 0);
-  border_factor_ = padded ? 1 : 0;
-  for (std::size_t f = 0; f < shape_.filters; ++f) {
-    const std::size_t first = f / shape_.group_filters() * channels;
-    for (std::size_t t = 0; t < taps; ++t)
-      for (std::size_t c = 0; c < channels; ++c) {
-        const int sign = 1 - 2 * filters.signs[(f * taps + t) * channels + c], offset = offsets[first + c];
-        start_[f] += sign * offset;
-        tap_sums_[t * shape_.filters + f] += sign * (shape_.pad_value - offset);
-      }
-  }
-}
-
-int Convolution::weight(const Filters& filters, std::size_t index) const {
-  return filters.bytes.empty() ? 1 - 2 * filters.signs[index] : filters.bytes[index];
-}
-
-void Convolution::pack(const Filters& filters) {
-  const std::size_t depth = shape_.depth(), rows = shape_.group_filters();
-  std::vector<Word> words;
-  std::vector<std::int8_t> bytes;
-  std::vector<float> floats;
-  for (std::size_t g = 0; g < shape_.groups; ++g) {
-    const std::size_t begin = g * rows * depth, count = rows * depth;
-    const void* canonical = nullptr;
-    if (shape_.storage == Storage::kBits) {
-      words.assign(rows * depth_units_, 0);
-      for (std::size_t f = 0; f < rows; ++f)
-        for (std::size_t w = 0; w < depth_units_; ++w)
-          words[f * depth_units_ + w] = pack_bytes(&filters.signs[begin + f * depth + w * kWordBits],
-                                                   std::min(kWordBits, depth - w * kWordBits));
-      canonical = words.data();
-    } else if (shape_.storage == Storage::kFloats) {
-      floats.resize(count);
-      for (std::size_t i = 0; i < count; ++i)
-        floats[i] = filters.floats.empty() ? static_cast<float>(weight(filters, begin + i))
-                                           : filters.floats[begin + i];
-      canonical = floats.data();
-    } else {
-      bytes.resize(count);
-      for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<std::int8_t>(weight(filters, begin + i));
-      canonical = bytes.data();
-    }
-    gemm_.pack(canonical, rows, depth_units_, packed_.data() + g * group_bytes_);
-  }
-  for (std::size_t f = 0; f < shape_.filters; ++f) {
-    if (shape_.storage == Storage::kBits) start_[f] = static_cast<std::int32_t>(depth);
-    if (shape_.storage == Storage::kSigned) {
-      std::int64_t sum = 0;
-      for (std::size_t k = 0; k < depth; ++k) sum += weight(filters, f * depth + k);
-      start_[f] = static_cast<std::int32_t>(static_cast<std::uint32_t>(-sum * kSignedBias));
-    }
-  }
-}
-
-void Convolution::sum_taps(const Filters& filters) {
-  const std::size_t taps = shape_.window.taps(), channels = shape_.group_channels();
-  tap_sums_.assign(taps * shape_.filters, 0);
-  for (std::size_t f = 0; f < shape_.filters; ++f)
-    for (std::size_t t = 0; t < taps; ++t)
-      for (std::size_t c = 0; c < channels; ++c)
-        tap_sums_[t * shape_.filters + f] += weight(filters, (f * taps + t) * channels + c);
-}
+Convolution::~Convolution() = default;
 
 const char* Convolution::kernel() const {
   switch (shape_.storage) {
@@ -217,6 +159,7 @@ std::size_t Convolution::patches_bytes(std::size_t rows) const {
 }
 
 std::size_t Convolution::scratch(std::size_t rows) const {
+  if (lines_ != nullptr) return lines_->scratch(divide_up(rows, shape_.window.out_width));
   const bool two = shape_.storage == Storage::kBits && shape_.in.planes == 2;
   return patches_bytes(rows) + (two ? rows * shape_.filters * sizeof(std::int32_t) : 0);
 }
@@ -224,10 +167,11 @@ std::size_t Convolution::scratch(std::size_t rows) const {
 void Convolution::run(const Call& call) const noexcept {
   const bool two = shape_.storage == Storage::kBits && shape_.in.planes == 2;
   std::byte* low = call.scratch + patches_bytes(call.rows);
-  for (std::size_t g = 0; g < shape_.groups; ++g) {
+  for (std::size_t g = 0; g < shape_.groups && lines_ == nullptr; ++g) {
     multiply(call, g, 0, call.output);
     if (two) multiply(call, g, 1, low);
   }
+  if (lines_ != nullptr) multiply_lines(call);
   const std::size_t begin = std::min(call.filter_begin, shape_.filters),
                     end = std::min(call.filter_end, shape_.filters);
   if (two) {
@@ -240,26 +184,51 @@ void Convolution::run(const Call& call) const noexcept {
   if (border_factor_ != 0) correct_border(call);
 }
 
-void Convolution::multiply(const Call& call, std::size_t group, int plane, std::byte* out) const {
+// All but the rows, of which there are none yet, and where the sums go.
+GemmCall Convolution::product(const Call& call, std::size_t group) const {
   const std::size_t filters = shape_.group_filters();
   const std::size_t begin = std::min(call.filter_begin, filters), end = std::min(call.filter_end, filters);
-  if (begin >= end) return;
-  GemmCall product;
-  product.rows = gather(call, group, plane);
-  product.row_stride = patch_stride_;
-  if (rows_are_patches_) {
-    const std::size_t taps = shape_.window.taps();
-    product.row_stride = taps * row_bytes(shape_.in, shape_.storage);
-  }
-  product.count = call.rows;
+  GemmCall product = {};
+  product.lines = 1;
+  product.places = places_.data();
   product.packed = packed_.data() + group * group_bytes_ + gemm_.packed_bytes(begin, depth_units_);
   product.depth = depth_units_;
   product.filters = end - begin;
   const std::size_t first = group * filters + begin;
   product.start = bias_.empty() ? static_cast<const void*>(start_.data() + first) : bias_.data() + first;
-  product.out = out + first * sizeof(std::int32_t);
   product.out_stride = shape_.filters;
+  return product;
+}
+
+void Convolution::multiply(const Call& call, std::size_t group, int plane, std::byte* out) const {
+  GemmCall product = this->product(call, group);
+  if (product.filters == 0) return;
+  product.rows = gather(call, group, plane);
+  product.row_stride = patch_stride_;
+  if (rows_are_patches_) product.row_stride = shape_.window.taps() * row_bytes(shape_.in, shape_.storage);
+  product.count = call.rows;
+  const std::size_t first = group * shape_.group_filters() + std::min(call.filter_begin, shape_.filters);
+  product.out = out + first * sizeof(std::int32_t);
   gemm_.run(product);
+}
+
+// Whole lines of output, those of a sample together.
+void Convolution::multiply_lines(const Call& call) const {
+  const std::size_t width = shape_.window.out_width;
+  GemmCall product = this->product(call, 0);
+  if (product.filters == 0) return;
+  product.rows = call.scratch;
+  product.row_stride = lines_->row_stride();
+  product.count = width;
+  product.line_stride = lines_->line_stride();
+  for (std::size_t done = 0; done < call.rows; done += product.lines * width) {
+    const std::size_t sample = (call.first + done) / positions_, at = (call.first + done) % positions_;
+    product.lines = std::min(call.rows - done, positions_ - at) / width;
+    const std::byte* map = call.inputs[0] + sample * sample_bytes(shape_.in, shape_.storage);
+    lines_->copy(map, at / width, product.lines, call.scratch);
+    product.out = call.out<std::int32_t>() + done * shape_.filters + call.filter_begin;
+    gemm_.run(product);
+  }
 }
 
 const std::byte* Convolution::gather(const Call& call, std::size_t group, int plane) const {

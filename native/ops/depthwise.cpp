@@ -7,7 +7,6 @@ namespace {
 
 constexpr std::size_t kMostTaps = 64;
 constexpr std::size_t kSpare = 16;  // kernels load whole registers of weights
-constexpr std::int32_t kSignedBias = 128;
 
 }  // namespace
 

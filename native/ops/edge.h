@@ -37,9 +37,10 @@ struct Edge {
 // Memory of an edge: (sample, position, channel). A row is one position.
 //   kBits    words of channels, plane after plane
 //   kBytes   pixels
-//   kSigned  integers -128..127, stored as uint8 with 128 added
+//   kSigned  integers -128..127, stored as uint8 with kSignedBias added
 //   kInts, kFloats
 enum class Storage { kBits, kBytes, kSigned, kInts, kFloats };
+inline constexpr std::int32_t kSignedBias = 128;
 
 inline Storage natural_storage(const Edge& edge) {
   switch (edge.kind) {

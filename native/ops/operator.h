@@ -67,6 +67,8 @@ class Operator {
   virtual bool begins_step() const { return false; }
   // Requested rows start at a multiple of this, and come in multiples of it.
   virtual std::size_t granule() const { return 1; }
+  // Neighbouring rows share work, so that at least this many are best requested at a time.
+  virtual std::size_t least_rows() const { return 1; }
   // Rows are best requested this many at a time, or a multiple.
   virtual std::size_t tile_rows() const { return 1; }
   virtual std::size_t scratch(std::size_t rows) const {

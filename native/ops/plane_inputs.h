@@ -43,6 +43,8 @@ class PlaneInputs {
   // The bits of `lanes` positions of a tile, of a row with one bit a position.
   void copy_lanes(const PlaneTile& tile, const Word* row, Word* out) const;
 
+  bool shifts() const { return shifts_; }
+
  private:
   void shift(const PlaneTile& tile) const;
   void gather(const PlaneTile& tile) const;

@@ -1,4 +1,6 @@
 // Builder of Pool: maximum, sum or mean over a window, padding left out.
+#include "ops/pool.h"
+
 #include <algorithm>
 #include <limits>
 #include <memory>
@@ -8,28 +10,6 @@
 
 namespace sb {
 namespace {
-
-// Where a window meets the map: taps [begin, end) of one axis, the first at input `place`.
-struct Span {
-  std::size_t place, count;
-};
-
-Span span(std::size_t index, std::size_t size, std::size_t kernel, std::size_t stride, std::size_t padding,
-          std::size_t dilation) {
-  const std::size_t start = index * stride;  // in padded coordinates
-  const std::size_t first = start >= padding ? 0 : divide_up(padding - start, dilation);
-  const std::size_t place = start + first * dilation - padding;
-  if (first >= kernel || place >= size) return {0, 0};
-  return {place, std::min(kernel - first, divide_up(size - place, dilation))};
-}
-
-Span rows_of(const Window& w, std::size_t height, std::size_t y) {
-  return span(y, height, w.kernel_y, w.stride_y, w.top, w.dilation_y);
-}
-
-Span columns_of(const Window& w, std::size_t width, std::size_t x) {
-  return span(x, width, w.kernel_x, w.stride_x, w.left, w.dilation_x);
-}
 
 // Visits every input row (position) under the windows of the requested output rows.
 class PoolBase : public Operator {
@@ -97,6 +77,7 @@ class RealPool final : public PoolBase {
   std::size_t scratch(std::size_t) const override {
     return std::min(window_.taps(), in_.positions()) * sizeof(float*);
   }
+  const Window* maximum() const { return mean_ ? nullptr : &window_; }
 
  private:
   const KernelTable& kernels_;
@@ -219,6 +200,11 @@ Value emit_max(const Edge& in, const Edge& out, const Window& window, Value inpu
 }
 
 }  // namespace
+
+const Window* real_maximum(const Operator* op) {
+  const auto* pool = dynamic_cast<const RealPool*>(op);
+  return pool == nullptr ? nullptr : pool->maximum();
+}
 
 Value build_pool(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
   if (!node.expect_inputs(1, 1)) return kNoValue;

@@ -39,7 +39,7 @@ class PlanBuilder final : public Emitter {
     const auto found = names_.find(output);
     if (found == names_.end()) return fail("output '" + output + "' is not a node");
     plan_.output_ = resolve(found->second);
-    done_by_ = fuse(plan_.stages_, plan_.values_.size(), plan_.output_, kernels(), layout_);
+    done_by_ = fuse(plan_.stages_, plan_.values_, plan_.output_, kernels(), layout_);
     join();
     describe_nodes();
     lay_out();
@@ -294,6 +294,7 @@ class PlanBuilder final : public Emitter {
       const std::size_t per_row = (plan_.step_scratch(step, 64) - plan_.step_scratch(step, 0)) / 64 + 1;
       std::size_t rows = std::clamp(kBlockBytes / per_row, std::size_t{1}, kMostBlockRows);
       if (rows > 4) rows = rows / 4 * 4;
+      for (std::size_t s : step.stages) rows = std::max(rows, plan_.stages_[s].op->least_rows());
       step.block_rows = round_up(rows, step.granule);
       plan_.scratch_per_thread_ =
           std::max(plan_.scratch_per_thread_, plan_.step_scratch(step, step.block_rows));

@@ -1,10 +1,14 @@
 // Which operators of a plan become one.
+#include <algorithm>
 #include <memory>
 #include <numeric>
 #include <utility>
 
 #include "ops/bitplane.h"
 #include "ops/chain.h"
+#include "ops/convolution.h"
+#include "ops/pool.h"
+#include "ops/pooled.h"
 #include "ops/sequence.h"
 #include "ops/threshold.h"
 #include "ops/two_levels.h"
@@ -17,8 +21,12 @@ constexpr std::size_t kNoStage = static_cast<std::size_t>(-1);
 
 class Fusion {
  public:
-  Fusion(std::vector<Stage>& stages, std::size_t values, Value output)
-      : stages_(stages), uses_(values, 0), producer_(values, kNoStage), done_by_(stages.size()) {
+  Fusion(std::vector<Stage>& stages, std::deque<PlanValue>& values, Value output)
+      : stages_(stages),
+        values_(values),
+        uses_(values.size(), 0),
+        producer_(values.size(), kNoStage),
+        done_by_(stages.size()) {
     std::iota(done_by_.begin(), done_by_.end(), std::size_t{0});
     for (std::size_t i = 0; i < stages.size(); ++i) {
       producer_[stages[i].output] = i;
@@ -33,6 +41,64 @@ class Fusion {
       if (stages_[i].op == nullptr || uses_[stages_[i].output] > 0) continue;
       for (Value input : stages_[i].inputs) --uses_[input];
       stages_[i].op = nullptr;
+    }
+  }
+
+  // The largest of real values that a chain makes of a convolution's sums is found while lines of them lie in
+  // the cache; where the chain keeps their order, among the sums, so that it has fewer values to work on.
+  void pool_sums(const KernelTable& kernels) {
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      Stage& stage = stages_[i];
+      const Window* pool = real_maximum(stage.op.get());
+      const std::size_t between = pool == nullptr ? kNoStage : sole_producer(stage.inputs[0]);
+      if (between == kNoStage) continue;
+      auto* chain = dynamic_cast<Chain*>(stages_[between].op.get());
+      if (chain == nullptr || chain->signs() || stages_[between].inputs.size() > 1) continue;
+      const Value sums = stages_[between].inputs[0];
+      const std::size_t before = sole_producer(sums);
+      if (before == kNoStage || !is_convolution(stages_[before])) continue;
+      const Edge edge = values_[sums].edge;
+      if (!PooledConvolution::fits(edge, *pool)) continue;
+      std::vector<bool> falls;
+      bool moves = chain->monotone(edge, falls);
+      moves = moves && (edge.integral() || std::find(falls.begin(), falls.end(), true) == falls.end());
+      if (!moves) falls.clear();
+      const Window window = *pool;
+      Edge& pooled = values_[sums].edge;
+      pooled = with_shape(moves ? edge : values_[stage.output].edge, edge.channels, window.out_height,
+                          window.out_width);
+      std::unique_ptr<Chain> first(static_cast<Chain*>(stages_[between].op.release())), then;
+      if (moves) {
+        then = std::move(first);
+        then->move(pooled);
+      } else {
+        values_[sums].storage = Storage::kFloats;
+        then = std::make_unique<Chain>(kernels, pooled, Storage::kFloats);  // what comes next may join it
+      }
+      stages_[before].op = std::make_unique<PooledConvolution>(kernels, std::move(stages_[before].op), edge,
+                                                               window, std::move(first), falls);
+      --uses_[stage.inputs[0]];
+      stage.op = std::move(then);
+      stage.inputs[0] = sums;
+      done_by_[between] = i;
+    }
+  }
+
+  // It runs on every pooled line.
+  void give_chains() {
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      Stage& stage = stages_[i];
+      if (dynamic_cast<Chain*>(stage.op.get()) == nullptr) continue;
+      const std::size_t before = sole_producer(stage.inputs[0]);
+      if (before == kNoStage) continue;
+      Stage& source = stages_[before];
+      auto* pooled = dynamic_cast<PooledConvolution*>(source.op.get());
+      if (pooled == nullptr) continue;
+      pooled->take(std::unique_ptr<Chain>(static_cast<Chain*>(stage.op.release())));
+      stage.op = std::move(source.op);
+      stage.inputs[0] = source.inputs[0];
+      stage.node = source.node;
+      done_by_[before] = i;
     }
   }
 
@@ -179,17 +245,31 @@ class Fusion {
     for (std::size_t other : others) done_by_[other] = i;
   }
 
+  // The stage that makes a value which nobody but the reader at hand reads, or kNoStage.
+  std::size_t sole_producer(Value value) const {
+    const std::size_t stage = producer_[value];
+    return stage != kNoStage && uses_[value] == 1 && stages_[stage].second != value ? stage : kNoStage;
+  }
+
+  static bool is_convolution(const Stage& stage) {
+    return stage.product == nullptr && dynamic_cast<Convolution*>(stage.op.get()) != nullptr &&
+           !stage.op->by_rows(0);
+  }
+
   std::vector<Stage>& stages_;
+  std::deque<PlanValue>& values_;
   std::vector<std::size_t> uses_, producer_, done_by_;
 };
 
 }  // namespace
 
-std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::size_t values, Value output,
+std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>& values, Value output,
                               const KernelTable& kernels, Layout layout) {
   Fusion fusion(stages, values, output);
   fusion.drop_unread();
+  fusion.pool_sums(kernels);
   fusion.join_chains();
+  fusion.give_chains();
   if (layout != Layout::kPacked) {
     fusion.place_sparse(kernels, layout);
     fusion.place_products(kernels, layout);

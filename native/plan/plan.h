@@ -58,9 +58,10 @@ struct Step {
   bool splits = false;
 };
 
-// Joins element-wise chains with each other and with the products before them (DESIGN.md 6). What is taken up
-// loses its operator; entry i of the result is the stage that does the work of stage i.
-std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::size_t values, Value output,
+// Joins element-wise chains with each other and with the products before them, and pools with convolutions
+// (DESIGN.md 6). What is taken up loses its operator; entry i of the result is the stage that does the work
+// of stage i.
+std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>& values, Value output,
                               const KernelTable& kernels, Layout layout);
 
 class Plan {

@@ -12,6 +12,12 @@ void to_rows(const Edge& edge, const T* array, T* rows) {
     std::memcpy(rows, array, edge.elements() * sizeof(T));
     return;
   }
+  if (channels == 3) {  // an image, in one pass over the rows
+    const T *first = array, *second = first + positions, *third = second + positions;
+    for (std::size_t p = 0; p < positions; ++p)
+      rows[3 * p] = first[p], rows[3 * p + 1] = second[p], rows[3 * p + 2] = third[p];
+    return;
+  }
   for (std::size_t c = 0; c < channels; ++c)
     for (std::size_t p = 0; p < positions; ++p) rows[p * channels + c] = array[c * positions + p];
 }

@@ -16,32 +16,40 @@ using test::Random;
 
 constexpr std::size_t kSizes[] = {1, 2, 3, 7, 15, 16, 17, 63, 64, 65, 127, 128, 130};
 
+// Two lines of rows; every four bytes of one lie apart from the next, in another order, but for bits.
 template <class Element, class Weight, class Sum, class Value>
 void test_product(const Gemm& gemm, Random& random, std::size_t count, std::size_t filters, std::size_t depth,
                   Value value) {
-  const std::size_t stride = round_up(depth * sizeof(Element) + 4, 8);
-  Buffer rows(count * stride);
+  constexpr bool kBits = std::is_same_v<Element, Word>;
+  constexpr std::size_t kTogether = kBits ? 1 : 4 / sizeof(Element), kLines = 2;
+  const std::size_t fours = divide_up(depth, kTogether), stride = fours * 8, line = count * stride + 24;
+  std::vector<std::uint32_t> places;
+  for (std::size_t i = 0; i < fours; ++i)
+    places.push_back(static_cast<std::uint32_t>(8 * (kBits ? i : fours - 1 - i)));
+  const auto element = [&](const Buffer& rows, std::size_t r, std::size_t k) {
+    return *reinterpret_cast<const Element*>(rows.data() + r / count * line + r % count * stride +
+                                             places[k / kTogether] + k % kTogether * sizeof(Element));
+  };
+  Buffer rows(kLines * line);
   std::vector<Weight> weights(filters * depth);
-  for (std::size_t r = 0; r < count; ++r)
-    for (std::size_t k = 0; k < depth; ++k)
-      reinterpret_cast<Element*>(rows.data() + r * stride)[k] = static_cast<Element>(value(random));
+  for (std::size_t i = 0; i < rows.size() / sizeof(Element); ++i)
+    reinterpret_cast<Element*>(rows.data())[i] = static_cast<Element>(value(random));
   for (Weight& w : weights) w = static_cast<Weight>(value(random));
   Buffer packed(gemm.packed_bytes(filters, depth));
   gemm.pack(weights.data(), filters, depth, packed.data());
-  std::vector<Sum> start(filters), out(count * (filters + 3), Sum{77});
+  std::vector<Sum> start(filters), out(kLines * count * (filters + 3), Sum{77});
   for (Sum& s : start) s = static_cast<Sum>(random.between(-100, 100));
-  gemm.run(
-      {rows.data(), stride, count, packed.data(), depth, filters, start.data(), out.data(), filters + 3});
-  for (std::size_t r = 0; r < count; ++r) {
-    const Element* row = reinterpret_cast<const Element*>(rows.data() + r * stride);
+  gemm.run({rows.data(), stride, count, kLines, line, places.data(), packed.data(), depth, filters,
+            start.data(), out.data(), filters + 3});
+  for (std::size_t r = 0; r < kLines * count; ++r) {
     for (std::size_t f = 0; f < filters; ++f) {
       double sum = static_cast<double>(start[f]);
       for (std::size_t k = 0; k < depth; ++k) {
         const Weight w = weights[f * depth + k];
-        if constexpr (std::is_same_v<Element, Word>)
-          sum -= 2 * std::popcount(row[k] ^ w);
+        if constexpr (kBits)
+          sum -= 2 * std::popcount(element(rows, r, k) ^ w);
         else
-          sum += static_cast<double>(row[k]) * static_cast<double>(w);
+          sum += static_cast<double>(element(rows, r, k)) * static_cast<double>(w);
       }
       CHECK(out[r * (filters + 3) + f] == static_cast<Sum>(sum));
     }

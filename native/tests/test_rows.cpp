@@ -124,6 +124,10 @@ void test_windows(const KernelTable& table, std::size_t channels, Random& random
     bytes[i] = static_cast<std::uint8_t>(random.next() >> 32);
     signed_bytes[i] = static_cast<std::int8_t>(random.next() >> 32);
   }
+  Values<std::int32_t> numbers(kRows * channels), turns(channels);
+  for (std::size_t i = 0; i < kRows * channels; ++i)
+    numbers[i] = static_cast<std::int32_t>(random.next() >> 32);
+  for (std::size_t c = 0; c < channels; ++c) turns[c] = -random.between(0, 1);
   rows[0] = std::numeric_limits<float>::quiet_NaN();
   const float *at[kRows], *weight[kRows];
   const std::uint8_t* byte[kRows];
@@ -140,6 +144,21 @@ void test_windows(const KernelTable& table, std::size_t channels, Random& random
       for (std::size_t r = 1; r < count; ++r)
         if (rows[r * channels + c] > most) most = rows[r * channels + c];
       CHECK(same(out[c], most) || (out[c] != out[c] && most != most));
+    }
+    const std::int32_t* ints[kRows];
+    for (std::size_t r = 0; r < kRows; ++r) ints[r] = numbers.data() + r * channels;
+    for (const std::int32_t* turn : {static_cast<std::int32_t*>(nullptr), turns.data()}) {
+      sums[channels] = 77;
+      table.rows.max_ints(ints, turn, count, channels, sums.data());
+      for (std::size_t c = 0; c < channels; ++c) {
+        std::int32_t most = numbers[c], least = numbers[c];
+        for (std::size_t r = 1; r < count; ++r) {
+          most = std::max(most, numbers[r * channels + c]);
+          least = std::min(least, numbers[r * channels + c]);
+        }
+        CHECK(sums[c] == (turn != nullptr && turn[c] != 0 ? least : most));
+      }
+      CHECK(sums[channels] == 77);
     }
     table.rows.mean(at, count, 3.0, channels, out.data());
     for (std::size_t c = 1; c < channels; ++c) {
@@ -162,7 +181,7 @@ void test_windows(const KernelTable& table, std::size_t channels, Random& random
         total += (bytes[r * channels + c] - 128) * signed_bytes[r * channels + c];
       CHECK(sums[c] == total);
     }
-    CHECK(sums[channels] == 0);
+    CHECK(sums[channels] == 77);
   }
 }
 

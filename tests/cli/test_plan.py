@@ -78,6 +78,8 @@ def test_tuning_scales_what_was_measured(monkeypatch):
     output = plan.tune(None)
     assert output.data["factors"]["popcount"] > 0
     assert all(width["plane_cost"] > 0 for width in output.data["new"]["widths"])
+    named = {int(form.split()[1]) for form in output.data["factors"] if form.startswith("mirrored")}
+    assert named <= {width["lanes"] for width in output.data["new"]["widths"]}
 
 
 def test_constants_are_relative_to_popcount():

@@ -64,12 +64,13 @@ def tune(isa: str | None) -> Output:
     from signbit.runtime.engine import costs
 
     ratios: dict[str, list[float]] = {}
+    widths = [width["lanes"] for width in costs(name)["widths"]]
     for side, batch in TUNED:
         for channels, filters in TUNED_CHANNELS:
             graph = _layer(side, channels, filters)
             rng = np.random.default_rng(side)
             x = rng.choice(np.array([-1, 1], np.int8), (batch, channels, side, side))
-            for form, ratio in choices.ratios(graph, {"x": x}, isa=name, widest=costs(name)["widths"][0]["lanes"]):
+            for form, ratio in choices.ratios(graph, {"x": x}, isa=name, widths=widths):
                 ratios.setdefault(form, []).append(ratio)
     factors = {form: median(values) for form, values in sorted(ratios.items())}
     old = costs(name)

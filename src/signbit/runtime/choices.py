@@ -1,6 +1,6 @@
 """What the planner can choose from for every layer, what it takes, and whether its estimates are right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -113,14 +113,14 @@ def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, Na
     return forms
 
 
-def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widest: int) -> list[tuple[str, float]]:
+def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widths: Sequence[int]) -> list[tuple[str, float]]:
     """Measured over estimated time of each form that runs the one layer of `graph` alone, by kernel and register width.
 
     Args:
         graph: a binary layer with its threshold.
         batches: one batch per input.
         isa: instruction set.
-        widest: lanes of its widest register.
+        widths: lanes of its registers, widest first.
     """
     found = []
     for form, layout in FORMS.items():
@@ -137,6 +137,6 @@ def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widest: int)
         measured = min(sum(engine.profile(batches, 7)) for _ in range(3))
         if form == "mirrored":
             filters = int(np.prod(graph.edges[graph.output].shape[:1]))
-            kernel = f"mirrored {min(widest, max(64, 1 << (filters - 1).bit_length()))}"
+            kernel = f"mirrored {min((lanes for lanes in widths if lanes >= filters), default=widths[0])}"
         found.append((kernel, measured / predicted))
     return found

@@ -1,0 +1,102 @@
+#include "ops/pooled.h"
+
+#include <algorithm>
+
+#include "base/memory.h"
+#include "ops/pool.h"
+
+namespace sb {
+namespace {
+
+constexpr std::size_t kMostKept = std::size_t{512} << 10;
+
+std::size_t lines_kept(const Window& pool) {
+  return round_up((pool.kernel_y - 1) * pool.dilation_y + 1, pool.stride_y);
+}
+
+}  // namespace
+
+bool PooledConvolution::fits(const Edge& sums, const Window& pool) {
+  return saturating_product({lines_kept(pool), sums.width, sums.channels, 4}) <= kMostKept;
+}
+
+PooledConvolution::PooledConvolution(const KernelTable& kernels, std::unique_ptr<Operator> convolution,
+                                     const Edge& sums, const Window& pool, std::unique_ptr<Chain> before,
+                                     const std::vector<bool>& smallest)
+    : kernels_(kernels),
+      convolution_(std::move(convolution)),
+      before_(std::move(before)),
+      sums_(sums),
+      integers_(sums.integral() && before_ == nullptr),
+      pool_(pool),
+      slots_(lines_kept(pool)) {
+  if (std::find(smallest.begin(), smallest.end(), true) == smallest.end()) return;
+  turn_.assign(round_up(sums.channels, kChainPadding), 0);
+  for (std::size_t c = 0; c < sums.channels; ++c) turn_[c] = smallest[c] ? -1 : 0;
+}
+
+std::size_t PooledConvolution::scratch(std::size_t) const {
+  return round_up(slots_ * line_bytes() + kSlack, kAlignment) +
+         round_up(pool_.out_width * sums_.channels * sizeof(std::int32_t) + kSlack, kAlignment) +
+         round_up(pool_.taps() * sizeof(void*), kAlignment) + convolution_->scratch(slots_ * sums_.width);
+}
+
+void PooledConvolution::run(const Call& call) const noexcept {
+  const std::size_t pooled_row = sums_.channels * sizeof(std::int32_t), width = pool_.out_width;
+  std::byte* ring = call.scratch;
+  std::byte* pooled = ring + round_up(slots_ * line_bytes() + kSlack, kAlignment);
+  std::byte* pointers = pooled + round_up(width * pooled_row + kSlack, kAlignment);
+  std::byte* own = pointers + round_up(pool_.taps() * sizeof(void*), kAlignment);
+  std::size_t sample = static_cast<std::size_t>(-1), next = 0;
+  for (std::size_t done = 0; done < call.rows; done += width) {
+    const std::size_t line = (call.first + done) / width, y = line % pool_.out_height;
+    if (line / pool_.out_height != sample) sample = line / pool_.out_height, next = 0;
+    const Span lines = rows_of(pool_, sums_.height, y);
+    const std::size_t last = lines.place + (lines.count - 1) * pool_.dilation_y;
+    for (next = std::max(next, lines.place); next <= last;) {
+      const std::size_t count = std::min(last + 1 - next, slots_ - next % slots_);
+      fill(call, (sample * sums_.height + next) * sums_.width, count * sums_.width,
+           ring + next % slots_ * line_bytes(), own);
+      next += count;
+    }
+    std::byte* out = chain_ == nullptr ? call.output + done * pooled_row : pooled;
+    pool_line(y, ring, pointers, out);
+    if (chain_ == nullptr) continue;
+    const ChainSource source = integers_ ? kChainInts : kChainFloats;
+    chain_->run_rows({source, pooled, sums_.channels}, call, call.inputs + 1, done, width, 0, sums_.channels);
+  }
+}
+
+// Rows of the convolution; the chain leaves its results where it found the sums.
+void PooledConvolution::fill(const Call& call, std::size_t row, std::size_t rows, std::byte* out,
+                             std::byte* own) const {
+  convolution_->run({row, rows, call.inputs, out, own});
+  if (before_ == nullptr) return;
+  const ChainSource source = sums_.integral() ? kChainInts : kChainFloats;
+  before_->run_rows({source, out, sums_.channels}, {row, rows, nullptr, out, nullptr}, nullptr, 0, rows, 0,
+                    sums_.channels);
+}
+
+void PooledConvolution::pool_line(std::size_t y, const std::byte* ring, std::byte* pointers,
+                                  std::byte* out) const {
+  const Span lines = rows_of(pool_, sums_.height, y);
+  const auto** rows = reinterpret_cast<const std::byte**>(pointers);
+  const std::size_t row = sums_.channels * sizeof(std::int32_t);
+  for (std::size_t x = 0; x < pool_.out_width; ++x, out += row) {
+    const Span columns = columns_of(pool_, sums_.width, x);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < lines.count; ++i)
+      for (std::size_t j = 0; j < columns.count; ++j)
+        rows[count++] = ring + (lines.place + i * pool_.dilation_y) % slots_ * line_bytes() +
+                        (columns.place + j * pool_.dilation_x) * row;
+    if (integers_)
+      kernels_.rows.max_ints(reinterpret_cast<const std::int32_t* const*>(rows),
+                             turn_.empty() ? nullptr : turn_.data(), count, sums_.channels,
+                             reinterpret_cast<std::int32_t*>(out));
+    else
+      kernels_.rows.max(reinterpret_cast<const float* const*>(rows), count, sums_.channels,
+                        reinterpret_cast<float*>(out));
+  }
+}
+
+}  // namespace sb
