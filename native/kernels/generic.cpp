@@ -1,6 +1,6 @@
 // The portable table: states the meaning of every kernel.
 #include "kernels/kernels.h"
-#include "kernels/unroll.h"
+#include "kernels/unroll-inl.h"
 
 namespace sb {
 namespace {

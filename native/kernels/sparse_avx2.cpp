@@ -2,7 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/sparse.h"
-#include "kernels/unroll.h"
+#include "kernels/unroll-inl.h"
 
 namespace sb {
 namespace {

@@ -1,6 +1,6 @@
 // Sparse bit-planes in words.
 #include "kernels/sparse.h"
-#include "kernels/unroll.h"
+#include "kernels/unroll-inl.h"
 
 namespace sb {
 namespace {

@@ -20,8 +20,7 @@ void patterns_of(const std::vector<std::uint8_t>& signs, std::size_t filters, st
   std::fill(patterns.begin(), patterns.end(), std::uint8_t{0});
   // Filters that fill the last group up are noise, which keeps the buckets even.
   for (std::size_t k = 0; there < group && k < depth; ++k)
-    patterns[k] =
-        static_cast<std::uint8_t>((k * 0x9e3779b97f4a7c15u) >> (64 - group) >> there << there);
+    patterns[k] = static_cast<std::uint8_t>((k * 0x9e3779b97f4a7c15u) >> (64 - group) >> there << there);
   for (std::size_t j = 0; j < there; ++j) {
     const std::uint8_t* row = signs.data() + (first + j) * depth;
     for (std::size_t k = 0; k < depth; ++k) patterns[k] |= static_cast<std::uint8_t>(row[k] << j);

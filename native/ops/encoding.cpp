@@ -62,8 +62,7 @@ std::string decode_gaps(const std::uint8_t* stream, std::size_t bytes, const std
       const Word low = load_bits(codes.data(), at) & low_bits(r);
       at += r;
       next += std::min(quotient, depth) * (std::size_t{1} << r) + static_cast<std::size_t>(low) + 1;
-      if (next > depth)
-        return "the stream of gaps lists a position past the depth " + std::to_string(depth);
+      if (next > depth) return "the stream of gaps lists a position past the depth " + std::to_string(depth);
       flip(bits, row + next - 1);
     }
   }

@@ -8,7 +8,8 @@
 
 namespace sb {
 
-// Bits (filters, depth) without gaps between the rows, as in the file, and behind them bytes that may be read.
+// Bits (filters, depth) without gaps between the rows, as in the file, and behind them bytes that may be
+// read.
 using WeightBits = std::vector<std::uint8_t>;
 inline constexpr std::size_t kBitsSlack = 8;
 

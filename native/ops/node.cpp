@@ -216,8 +216,8 @@ WeightBits NodeReader::weight_bits(std::size_t filters, std::size_t depth) {
              "a filter lists more than its weights or has a bad Rice parameter");
     if (!ok()) return {};
     WeightBits bits;
-    const std::string wrong = decode_gaps(static_cast<const std::uint8_t*>(codes->data), codes->size(), rice,
-                                          count, depth, bits);
+    const std::string wrong =
+        decode_gaps(static_cast<const std::uint8_t*>(codes->data), codes->size(), rice, count, depth, bits);
     return expect(wrong.empty(), wrong) ? bits : WeightBits{};
   }
   const Tensor* found = tensor("weight");

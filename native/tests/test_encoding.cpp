@@ -1,10 +1,9 @@
 // Coded weights: what they decode to, and streams that lie.
-#include "ops/encoding.h"
-
 #include <cstring>
 
 #include "base/bits.h"
 #include "check.h"
+#include "ops/encoding.h"
 
 namespace sb {
 namespace {
@@ -24,8 +23,7 @@ void test_bytes() {
     CHECK(std::memcmp(eight, bytes, 8) == 0);
     const Word turned = transpose_bytes(word);
     for (std::size_t r = 0; r < 8; ++r)
-      for (std::size_t c = 0; c < 8; ++c)
-        CHECK((turned >> (8 * c + r) & 1) == (word >> (8 * r + c) & 1));
+      for (std::size_t c = 0; c < 8; ++c) CHECK((turned >> (8 * c + r) & 1) == (word >> (8 * r + c) & 1));
   }
 }
 
@@ -134,8 +132,7 @@ void test_order() {
       for (std::size_t f = 0; f < filters; ++f)
         for (std::size_t c = 0; c < channels; ++c)
           for (std::size_t t = 0; t < taps; ++t)
-            equal =
-                equal && signs[(f * taps + t) * channels + c] == bit(bits, (f * channels + c) * taps + t);
+            equal = equal && signs[(f * taps + t) * channels + c] == bit(bits, (f * channels + c) * taps + t);
       CHECK(equal);
     }
 }
