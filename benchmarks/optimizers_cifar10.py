@@ -99,9 +99,10 @@ def main() -> None:
     parser.add_argument("runs", type=Path, help="folder of the runs")
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="of the runs behind the trials; default: 4")
     options = parser.parse_args()
     folder: Path = options.runs / options.network
-    epochs = NETWORKS[options.network][3]
+    epochs = options.epochs or NETWORKS[options.network][3]
     chosen = {method: best_trial(folder, options.network, method, options.data) for method in METHODS}
     for seed in options.seeds:
         for method, trial in chosen.items():
