@@ -8,6 +8,8 @@ positions count as +1. Every engine's output is compared with `expected` before 
 from pathlib import Path
 
 import numpy as np
+from worker_engines import larq, openvino_settings
+from worker_networks import write_tflite
 
 EPSILON = 1e-3
 
@@ -33,7 +35,6 @@ def openvino_binary(path, threads):
     """
     import openvino
     from openvino import Core, Model, Shape, Tensor, Type, opset1
-    from worker import openvino_settings
 
     chain, length = read(path)
     stored = []  # a tensor does not own its memory
@@ -68,8 +69,6 @@ def openvino_binary(path, threads):
 
 def larq_binary(chain, path, threads):
     """Larq Compute Engine on the file of `convert_larq_chain`."""
-    from worker import larq
-
     arrays, _ = read(chain)
     images = np.ascontiguousarray(arrays["x"].transpose(0, 2, 3, 1), np.float32)
     build = larq(path, len(images), threads, indirect=True, values=images)
@@ -85,7 +84,7 @@ def larq_binary(chain, path, threads):
 
 def convert_larq_chain(chain, path):
     """The chain as Larq's layers, batch normalisation set to the comparisons, converted."""
-    import larq
+    import larq as lq
     import larq_compute_engine as lce
     import tensorflow as tf
 
@@ -93,7 +92,7 @@ def convert_larq_chain(chain, path):
     start = x = tf.keras.layers.Input(arrays["x"].transpose(0, 2, 3, 1).shape[1:])
     for i in range(length):
         sign, cut, direction = (arrays[f"{name}{i}"] for name in ("sign", "cut", "direction"))
-        convolution = larq.layers.QuantConv2D(
+        convolution = lq.layers.QuantConv2D(
             len(sign), 3, padding="same", pad_values=1.0, use_bias=False, kernel_constraint="weight_clip",
             input_quantizer="ste_sign", kernel_quantizer="ste_sign",
         )  # fmt: skip
@@ -108,7 +107,6 @@ def convert_larq_chain(chain, path):
 def convert_int8_chain(channels, side, batch, path):
     """Convolutions with ReLU in 8-bit integers, for TensorFlow Lite."""
     import tensorflow as tf
-    from worker_networks import write_tflite
 
     layers = tf.keras.layers
     start = x = layers.Input(batch_shape=(batch, side, side, channels[0][0]))
