@@ -56,8 +56,8 @@ CpuFeatures detect() {
   found.avx2 = ymm && has(one.ecx, 28) && has(one.ecx, 12) && has(one.ecx, 29) && has(seven.ebx, 5);
   const bool foundation =
       has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
-  found.avx512 = found.avx512 = found.avx2 && zmm && foundation && has(seven.ecx, 6) && has(seven.ecx, 8) &&
-                                has(seven.ecx, 11) && has(seven.ecx, 14);
+  found.avx512 = found.avx2 && zmm && foundation && has(seven.ecx, 6) && has(seven.ecx, 8) &&
+                 has(seven.ecx, 11) && has(seven.ecx, 14);
   return found;
 }
 

@@ -278,7 +278,6 @@ nb::dict costs(const std::string& isa) {
 NB_MODULE(_native, m) {
   m.def("isas", &isas, "Names of the kernel tables that this machine can run, best first.");
   m.def("costs", &costs, nb::arg("isa"));
-  m.attr("encodings") = nb::make_tuple("dense", "gaps", "codebook");  // of weights that it decodes itself
   nb::class_<PythonPlan>(m, "Plan")
       .def(nb::init<const nb::sequence&, const nb::sequence&, const std::string&, const std::string&, int,
                     const std::string&>(),

@@ -53,10 +53,8 @@ class NativeEngine:
         self._inputs = tuple(graph.inputs)
         output = graph.edges[graph.output]
         self._shape, self._dtype = output.shape, _DTYPES[type(output)]
-        # An extension that was built before a way to store weights existed takes plain bits.
-        nodes = describe_nodes(graph, encodings=getattr(_native, "encodings", ("dense",)))
         try:
-            self._plan = _native.Plan(describe_inputs(graph), nodes, graph.output, isa, threads, layout)
+            self._plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, threads, layout)
         except ValueError as error:
             raise GraphError(str(error)) from None
         self.plan = [NodePlan(*row) for row in self._plan.nodes()]

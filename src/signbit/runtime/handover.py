@@ -1,6 +1,5 @@
 """Describes a graph to the native plan builder: plain dictionaries and arrays."""
 
-from collections.abc import Collection
 from dataclasses import fields
 from typing import Any
 
@@ -10,7 +9,7 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Edge, Int
 from signbit.packed.graph import Graph
 from signbit.packed.nodes import BinaryConv, BinaryLinear, Node
-from signbit.packed.weights import ENCODINGS, BinaryWeights, Codebook, Dense, Gaps, encode_dense
+from signbit.packed.weights import BinaryWeights, Codebook, Dense, Gaps
 from signbit.packed.window import Window
 
 
@@ -19,9 +18,9 @@ def describe_inputs(graph: Graph) -> list[tuple[str, dict[str, Any]]]:
     return [(name, _edge(edge)) for name, edge in graph.inputs.items()]
 
 
-def describe_nodes(graph: Graph, *, encodings: Collection[str] = tuple(ENCODINGS)) -> list[dict[str, Any]]:
-    """Every node, its weights of one bit as they are stored, or as plain bits where they are not in `encodings`."""
-    return [_node(node, graph.edges[node.inputs[0]], encodings) for node in graph.nodes]
+def describe_nodes(graph: Graph) -> list[dict[str, Any]]:
+    """Every node, its weights of one bit as they are stored: the engine decodes them itself."""
+    return [_node(node) for node in graph.nodes]
 
 
 def _edge(edge: Edge) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def _edge(edge: Edge) -> dict[str, Any]:
     return description
 
 
-def _node(node: Node, source: Edge, encodings: Collection[str]) -> dict[str, Any]:
+def _node(node: Node) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     tensors: dict[str, Any] = {}
     for field in fields(node):
@@ -49,10 +48,7 @@ def _node(node: Node, source: Edge, encodings: Collection[str]) -> dict[str, Any
             case bool() | int() | float() | str() if field.name != "name":
                 attributes[field.name] = value
     if isinstance(node, BinaryConv | BinaryLinear):
-        weight = node.weight
-        if weight.encoding not in encodings:
-            weight = encode_dense(weight.decode(node.filters, node.depth(source)))
-        more, streams = _weight(weight)
+        more, streams = _weight(node.weight)
         attributes |= more
         tensors |= {name: np.ascontiguousarray(stream) for name, stream in streams.items()}
         if node.levels is not None:
