@@ -1,12 +1,14 @@
 """Binary 3x3 layers with few rare weights, bits in to bits out, beside our own dense kernels of the same shape.
 
 python benchmarks/sparse_layers.py [--batch 1 32] [--densities .5 .05 .02] [--kind levels] [--rounds 5] [--isa avx512]
+    [--peers]
 
 Both run a chain of layers (C -> N -> C -> ...) on one thread, in the form that the plan chooses: the dense one with ±1
 weights of equal share and thresholds, the sparse one with weights {α, β} of mean 0 (`--kind zero`: {0, β}; `signs`: ±1;
 `ternary`), the sum that its filters share included. The time of a layer is the marginal one, as in layers.py: medians
 over rounds in which dense and all densities take turns. Outputs are checked against popcount, and one layer of one
-sample against the reference.
+sample against the reference. `--peers` lets PyTorch's int8 convolutions with ReLU (oneDNN) take turns too, and prints
+their time and how many times as long as each of ours it is.
 """
 
 import argparse
@@ -16,7 +18,8 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from layer_engines import Shape
+import worker
+from layer_engines import LENGTHS, Shape, torch_engines
 from layers import SHAPES
 
 from signbit import _native, runtime
@@ -31,6 +34,7 @@ from signbit.runtime.handover import describe_inputs, describe_nodes
 WINDOW = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
 KINDS = ("levels", "zero", "signs", "ternary")
 SHORT, LONG = 2, 6
+PEER = "oneDNN int8"
 Run = Callable[[], float]
 
 
@@ -112,6 +116,13 @@ def engine(side: int, c: int, n: int, x: np.ndarray, isa: str, density: float, k
     return runs[0], runs[1]
 
 
+def int8_engine(side: int, c: int, n: int, batch: int) -> tuple[Run, Run]:
+    """The short and the long chain of oneDNN's int8 convolutions."""
+    calls = torch_engines(Shape(side, c, n, batch))["oneDNN int8"]
+    short, long = (calls[LENGTHS.index(length)] for length in (SHORT, LONG))
+    return lambda: min(worker.turn(short)) * 1e6, lambda: min(worker.turn(long)) * 1e6
+
+
 def marginal(runs: tuple[Run, Run], repeats: int) -> float:
     """Microseconds of one layer more, by the fastest of `repeats` runs of each chain."""
     short, long = (min(run() for _ in range(repeats)) for run in runs)
@@ -127,12 +138,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--isa", default=runtime.isas()[0], choices=runtime.isas()[:-1])
     parser.add_argument("--sides", type=int, nargs="+", help="only maps of these sides")
+    parser.add_argument("--peers", action="store_true", help="beside oneDNN's int8 convolutions, which need torch")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
     print(f"{cpu_name()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds, {options.kind}")
-    print(f"| layer | batch | dense µs | {' | '.join(f'{density:g}' for density in options.densities)} |")
-    print("|---" * (3 + len(options.densities)) + "|")
+    columns = ["layer", "batch", "dense µs", *(f"{density:g}" for density in options.densities)]
+    columns += [f"{PEER} µs (over {', '.join(columns[2:]).replace(' µs', '')})"] * options.peers
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for batch in options.batch:
         for side, c, n in SHAPES:
             if options.sides is not None and side not in options.sides:
@@ -143,14 +156,18 @@ def main() -> None:
                 f"{density:g}": engine(side, c, n, x, options.isa, density, options.kind)
                 for density in options.densities
             }
+            if options.peers:
+                engines[PEER] = int8_engine(side, c, n, batch)
             repeats = 9 if batch == 1 else 2
             times: dict[str, list[float]] = {name: [] for name in engines}
             for _ in range(options.rounds):
                 for name, runs in engines.items():
                     times[name].append(marginal(runs, repeats))
             medians = {name: statistics.median(values) for name, values in times.items()}
+            peer = medians.pop(PEER, None)
+            over = [] if peer is None else [f"{peer:.0f} ({', '.join(f'{peer / t:.1f}' for t in medians.values())})"]
             unit = medians.pop("dense")
-            row = " | ".join(f"{value:.0f} ({unit / value:.2f}x)" for value in medians.values())
+            row = " | ".join([*(f"{value:.0f} ({unit / value:.2f}x)" for value in medians.values()), *over])
             print(f"| {side}x{side}, {c} → {n} | {batch} | {unit:.0f} | {row} |", flush=True)
 
 
