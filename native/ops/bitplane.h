@@ -40,6 +40,7 @@ class BitplaneConvolution final : public Operator {
 
   void run(const Call& call) const noexcept override;
   bool by_rows(std::size_t input) const override { return input > 0; }
+  bool in_place(std::size_t input) const override { return chain_ != nullptr && chain_->in_place(input); }
   bool begins_step() const override { return true; }
   std::size_t tile_rows() const override { return table_.widths[0].lanes; }
   std::size_t scratch(std::size_t rows) const override;

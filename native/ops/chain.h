@@ -49,6 +49,10 @@ class Chain final : public Operator {
 
   void run(const Call& call) const noexcept override;
   bool by_rows(std::size_t) const override { return true; }
+  // Registers are read whole: past the last channel lies what another thread writes.
+  bool in_place(std::size_t input) const override {
+    return input > 0 && reals_ && channels_ % kChainPadding == 0;
+  }
 
   // Channels [begin, end) of `count` rows; `inputs` are those of the call from its second on, unless all.
   void run_rows(const ChainRows& rows, const Call& call, const std::byte* const* inputs, std::size_t done,

@@ -62,6 +62,12 @@ class Operator {
   virtual void run(const Call& call) const noexcept = 0;
   // Row i of the output needs only row i of this input: such steps join into one pass over memory.
   virtual bool by_rows(std::size_t input) const = 0;
+  // An element of this input is read only to make the one at its place, so that the output may lie where it
+  // lies.
+  virtual bool in_place(std::size_t input) const {
+    (void)input;
+    return false;
+  }
   // Never joined to what comes before it: its time is worth knowing, its filters worth dividing among
   // threads.
   virtual bool begins_step() const { return false; }

@@ -264,6 +264,20 @@ class PlanBuilder final : public Emitter {
     }
     lives.at(plan_.output_).end = last;
 
+    // An output that may lie where an input lay that nobody reads any more: a stream stays in the cache.
+    std::map<Value, Value> home;
+    for (std::size_t s = 0; s < plan_.steps_.size(); ++s) {
+      const Stage& stage = plan_.stages_[plan_.steps_[s].stages.back()];
+      for (const Value input : stage.inputs) {
+        const auto life = lives.find(home.contains(input) ? home[input] : input);
+        if (life == lives.end() || life->second.end != s + 1 || !lies_over(plan_.steps_[s], input)) continue;
+        life->second.end = lives.at(stage.output).end;
+        lives.erase(stage.output);
+        home[stage.output] = life->first;
+        break;
+      }
+    }
+
     std::vector<Life> placed;
     for (auto& [value, life] : lives) {
       std::vector<std::pair<std::size_t, std::size_t>> taken;
@@ -280,6 +294,19 @@ class PlanBuilder final : public Emitter {
       plan_.bytes_per_sample_ = std::max(plan_.bytes_per_sample_, offset + life.size);
       placed.push_back(life);
     }
+    for (const auto& [value, place] : home) plan_.values_[value].offset = plan_.values_[place].offset;
+  }
+
+  // Whether what a step makes may replace an input of its last stage, row by row.
+  bool lies_over(const Step& step, Value input) const {
+    const Stage& last = plan_.stages_[step.stages.back()];
+    const PlanValue &from = plan_.values_[input], &to = plan_.values_[last.output];
+    if (from.row_size() != to.row_size() || from.edge.positions() != to.edge.positions()) return false;
+    for (std::size_t s : step.stages)
+      for (std::size_t k = 0; k < plan_.stages_[s].inputs.size(); ++k)
+        if (plan_.stages_[s].inputs[k] == input && (s != step.stages.back() || !last.op->in_place(k)))
+          return false;
+    return true;
   }
 
   template <class Lives>

@@ -129,6 +129,27 @@ def test_the_plan_names_what_it_joined(native):
     assert kernels["out"] == "plain, fused with 'next'"
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_stream_that_is_read_again_is_not_written_over(native, threads):
+    """Sums may lie where the stream lay that they were added to, unless somebody still reads it."""
+    rng = np.random.default_rng(3)
+    shape, source, nodes = (64, 12, 12), "x", []
+    for i, stream in enumerate(["stream", "sum0", "sum1", "sum2"]):
+        nodes += [
+            convolution(rng, f"conv{i}", source, 64, 64),
+            n.Add(name=f"sum{i}", inputs=(f"conv{i}", stream)),
+            n.Sign(name=f"bits{i}", inputs=(f"sum{i}",)),
+        ]
+        source = f"bits{i}"
+    nodes.append(n.Add(name="all", inputs=("sum3", "sum1", "stream")))
+    graph = Graph({"x": Bits(shape), "stream": Real(shape)}, tuple(nodes), "all")
+    for isa in native:
+        model = runtime.compile(graph, threads=threads, isa=isa)
+        for batch in (1, 5):
+            x = {name: values(rng, edge, batch) for name, edge in graph.inputs.items()}
+            np.testing.assert_array_equal(model.run(x), reference.run(graph, x))
+
+
 def depthwise(rng, kind, channels, window):
     if kind == "float":
         return n.Conv(name="y", inputs=("x",), window=window, groups=channels,
