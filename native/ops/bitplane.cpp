@@ -31,15 +31,14 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
                                                                const BinaryProduct& product, const Cuts& cuts,
                                                                Layout layout) {
   const ConvolutionShape& shape = product.shape;
-  const std::vector<std::uint8_t>& signs = product.filters.signs;
+  const SignRows& signs = product.filters.signs;
   if (!fits(shape)) return nullptr;
   std::optional<OutputClasses> classes = output_classes(shape, {&signs}, cuts);
   if (!classes.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op = make(kernels, product, classes->outputs, false, layout);
-  const bool rare = density(signs, shape.filters, shape.depth()) < kSparse;
+  const bool rare = density(signs) < kSparse;
   if (layout == Layout::kSparse || (layout == Layout::kChosen && rare)) {
-    const std::optional<SparseRules> rules =
-        sparse_rules(signs, shape.filters, shape.depth(), classes->outputs);
+    const std::optional<SparseRules> rules = sparse_rules(signs, classes->outputs);
     if (rules.has_value()) op->add_sparse(*rules);
   }
   if (layout == Layout::kChosen || layout == Layout::kMirrored)
@@ -76,8 +75,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
   if (layout == Layout::kMirrored || layout == Layout::kSparse) return op;
   const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
-  std::optional<PlaneFilters> filters =
-      plane_filters(product.filters.signs, shape.filters, shape.depth(), group, outputs);
+  std::optional<PlaneFilters> filters = plane_filters(product.filters.signs, group, outputs);
   if (filters.has_value()) op->add_dense(std::move(*filters));
   return op;
 }
@@ -87,8 +85,8 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
                                                                const TwoLevelRule& levels, Layout layout) {
   const ConvolutionShape& shape = product.shape;
   if (!fits(shape) || skips_taps(shape)) return nullptr;
-  std::unique_ptr<BitplaneConvolution> op = make_sparse(
-      kernels, shape, sparse_rules(product.filters.signs, shape.filters, shape.depth(), levels), layout);
+  std::unique_ptr<BitplaneConvolution> op =
+      make_sparse(kernels, shape, sparse_rules(product.filters.signs, levels), layout);
   if (op != nullptr) op->packed_cost_ *= kSharedSum;
   return op;
 }
@@ -103,9 +101,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
       output_classes(shape, {&first.filters.signs, &second.filters.signs}, cuts);
   if (!classes.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op = make_sparse(
-      kernels, shape,
-      sparse_rules(first.filters.signs, second.filters.signs, shape.filters, shape.depth(), classes->outputs),
-      layout);
+      kernels, shape, sparse_rules(first.filters.signs, second.filters.signs, classes->outputs), layout);
   if (op == nullptr) return nullptr;
   op->packed_cost_ *= 2;
   op->classes_ = classes->outputs.classes;

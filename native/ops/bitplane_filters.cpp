@@ -14,16 +14,18 @@ constexpr std::size_t kMostGroup = 5;
 constexpr std::size_t kMostBuckets = std::size_t{1} << (kMostGroup - 1);
 
 // Per input, the signs of the filters of one group as a number, bit j of filter `first` + j.
-void patterns_of(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth,
-                 std::size_t group, std::size_t first, std::vector<std::uint8_t>& patterns) {
-  const std::size_t there = std::min(group, filters - first);
+void patterns_of(const SignRows& signs, std::size_t group, std::size_t first,
+                 std::vector<std::uint8_t>& patterns) {
+  const std::size_t there = std::min(group, signs.filters() - first), depth = signs.depth();
   std::fill(patterns.begin(), patterns.end(), std::uint8_t{0});
   // Filters that fill the last group up are noise, which keeps the buckets even.
   for (std::size_t k = 0; there < group && k < depth; ++k)
     patterns[k] = static_cast<std::uint8_t>((k * 0x9e3779b97f4a7c15u) >> (64 - group) >> there << there);
   for (std::size_t j = 0; j < there; ++j) {
-    const std::uint8_t* row = signs.data() + (first + j) * depth;
-    for (std::size_t k = 0; k < depth; ++k) patterns[k] |= static_cast<std::uint8_t>(row[k] << j);
+    const Word* row = signs.row(first + j);
+    for (std::size_t k = 0; k < depth; k += 8)
+      store_bytes(load_bytes(&patterns[k]) | unpack_byte(row[k / kWordBits] >> (k % kWordBits)) << j,
+                  &patterns[k]);
   }
 }
 
@@ -37,8 +39,9 @@ std::int64_t origin(std::size_t j, std::size_t group, std::size_t bits, std::int
 
 }  // namespace
 
-std::optional<PlaneFilters> plane_filters(const std::vector<std::uint8_t>& signs, std::size_t filters,
-                                          std::size_t depth, std::size_t group, const PlaneOutputs& outputs) {
+std::optional<PlaneFilters> plane_filters(const SignRows& signs, std::size_t group,
+                                          const PlaneOutputs& outputs) {
+  const std::size_t filters = signs.filters(), depth = signs.depth();
   if (depth >= UINT16_MAX) return {};
   PlaneFilters result;
   result.group = group;
@@ -51,12 +54,12 @@ std::optional<PlaneFilters> plane_filters(const std::vector<std::uint8_t>& signs
     list_of[p] = static_cast<std::uint8_t>((p >> (group - 1)) != 0 ? 2 * (~p & (lists - 1)) : 2 * p + 1);
   std::size_t longest = 0;
   std::vector<std::array<std::int64_t, kMostGroup>> negative(result.groups);
-  std::vector<std::uint8_t> patterns(depth);
+  std::vector<std::uint8_t> patterns(round_up(depth, 8));
   result.lists.reserve(result.groups * (depth + lists * (kListStep + 1)));
   for (std::size_t g = 0; g < result.groups; ++g) {
-    patterns_of(signs, filters, depth, group, g * group, patterns);
+    patterns_of(signs, group, g * group, patterns);
     std::array<std::size_t, 2 * kMostBuckets> counts{}, ends{};
-    for (std::uint8_t pattern : patterns) ++counts[list_of[pattern]];
+    for (std::size_t k = 0; k < depth; ++k) ++counts[list_of[patterns[k]]];
     std::size_t at = result.lists.size();
     result.offsets.push_back(at);
     for (std::size_t i = 0; i < lists; ++i) {

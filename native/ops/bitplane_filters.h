@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/bitplane.h"
+#include "ops/sign_rows.h"
 
 namespace sb {
 
@@ -31,8 +32,8 @@ struct PlaneFilters {
   std::size_t padded() const { return groups * group; }
 };
 
-// `signs` (filters, depth), 1 for -1. Nothing if the lists or counters of the kernels cannot hold them.
-std::optional<PlaneFilters> plane_filters(const std::vector<std::uint8_t>& signs, std::size_t filters,
-                                          std::size_t depth, std::size_t group, const PlaneOutputs& outputs);
+// Nothing if the lists or counters of the kernels cannot hold them.
+std::optional<PlaneFilters> plane_filters(const SignRows& signs, std::size_t group,
+                                          const PlaneOutputs& outputs);
 
 }  // namespace sb

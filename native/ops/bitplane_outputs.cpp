@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <numeric>
 
 namespace sb {
 namespace {
@@ -36,14 +35,13 @@ std::vector<Positions> find_classes(const ConvolutionShape& shape, const std::ve
 }
 
 // What each tap of a filter adds up to: (filter, tap).
-std::vector<std::int64_t> tap_sums(const ConvolutionShape& shape, const std::vector<std::uint8_t>& signs) {
-  const std::size_t channels = shape.in.channels;
-  std::vector<std::int64_t> sums(shape.filters * shape.window.taps());
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    const auto first = signs.begin() + static_cast<std::ptrdiff_t>(i * channels);
-    sums[i] = static_cast<std::int64_t>(channels) -
-              2 * std::accumulate(first, first + static_cast<std::ptrdiff_t>(channels), std::int64_t{0});
-  }
+std::vector<std::int64_t> tap_sums(const ConvolutionShape& shape, const SignRows& signs) {
+  const std::size_t channels = shape.in.channels, taps = shape.window.taps();
+  std::vector<std::int64_t> sums;
+  for (std::size_t f = 0; f < shape.filters; ++f)
+    for (std::size_t t = 0; t < taps; ++t)
+      sums.push_back(static_cast<std::int64_t>(channels) -
+                     2 * static_cast<std::int64_t>(signs.ones(f, t * channels, channels)));
   return sums;
 }
 
@@ -54,7 +52,7 @@ bool skips_taps(const ConvolutionShape& shape) {
   return shape.pad_value == 0 && w.top + w.left + w.bottom + w.right > 0;
 }
 
-std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const std::vector<std::uint8_t>& signs) {
+std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const SignRows& signs) {
   const Window& w = shape.window;
   const std::size_t width = round_up(shape.filters, kChainPadding);
   const bool zeros = skips_taps(shape);
@@ -87,8 +85,7 @@ std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t positio
 }
 
 std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
-                                            const std::vector<const std::vector<std::uint8_t>*>& products,
-                                            const Cuts& cuts) {
+                                            const std::vector<const SignRows*>& products, const Cuts& cuts) {
   const Window& w = shape.window;
   const bool zeros = skips_taps(shape);
   const std::size_t taps = zeros ? w.taps() : 0;
@@ -98,7 +95,7 @@ std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
 
   const auto depth = static_cast<std::int64_t>(products.size() * shape.depth());
   std::vector<std::int64_t> sums(shape.filters * taps, 0);
-  for (const std::vector<std::uint8_t>* signs : products)
+  for (const SignRows* signs : products)
     if (zeros) std::ranges::transform(sums, tap_sums(shape, *signs), sums.begin(), std::plus());
   OutputClasses result;
   result.outputs.classes = classes.size();

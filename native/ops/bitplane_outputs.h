@@ -35,8 +35,7 @@ bool skips_taps(const ConvolutionShape& shape);
 // Of the sum of one product or several, whose differing inputs are counted together. Nothing if there are
 // more than kMostClasses.
 std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
-                                            const std::vector<const std::vector<std::uint8_t>*>& products,
-                                            const Cuts& cuts);
+                                            const std::vector<const SignRows*>& products, const Cuts& cuts);
 
 // The sum where no input differs, which positions of the same place share: what padding 0 does not count.
 struct SumBases {
@@ -44,7 +43,7 @@ struct SumBases {
   std::vector<std::uint8_t> places;  // per output position; empty: place 0
 };
 
-std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const std::vector<std::uint8_t>& signs);
+std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const SignRows& signs);
 
 // Where a tap of the window at an output position falls on the map, or -1 outside it.
 std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t position, std::size_t tap);

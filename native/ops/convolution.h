@@ -8,13 +8,14 @@
 #include "base/memory.h"
 #include "ops/node.h"
 #include "ops/operator.h"
+#include "ops/sign_rows.h"
 
 namespace sb {
 
 // Weights in canonical order, one of the three filled: (filters, depth), depth running over (kernel row,
 // kernel column, channel of the group).
 struct Filters {
-  std::vector<std::uint8_t> signs;  // 1 for -1
+  SignRows signs;
   std::vector<std::int8_t> bytes;
   std::vector<float> floats;
 };
@@ -71,7 +72,7 @@ class Convolution final : public Operator {
   void pack(const Filters& filters);
   void sum_taps(const Filters& filters);
   void add_offsets(const Filters& filters, const std::vector<int>& offsets, bool padded);
-  int weight(const Filters& filters, std::size_t index) const;
+  static int weight(const Filters& filters, std::size_t filter, std::size_t k, std::size_t depth);
   std::size_t patches_bytes(std::size_t rows) const;
   void multiply(const Call& call, std::size_t group, int plane, std::byte* out) const;
   void multiply_lines(const Call& call) const;

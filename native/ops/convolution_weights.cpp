@@ -16,58 +16,55 @@ void Convolution::add_offsets(const Filters& filters, const std::vector<int>& of
     const std::size_t first = f / shape_.group_filters() * channels;
     for (std::size_t t = 0; t < taps; ++t)
       for (std::size_t c = 0; c < channels; ++c) {
-        const int sign = 1 - 2 * filters.signs[(f * taps + t) * channels + c], offset = offsets[first + c];
+        const int sign = filters.signs.sign(f, t * channels + c), offset = offsets[first + c];
         start_[f] += sign * offset;
         tap_sums_[t * shape_.filters + f] += sign * (shape_.pad_value - offset);
       }
   }
 }
 
-int Convolution::weight(const Filters& filters, std::size_t index) const {
-  return filters.bytes.empty() ? 1 - 2 * filters.signs[index] : filters.bytes[index];
+int Convolution::weight(const Filters& filters, std::size_t filter, std::size_t k, std::size_t depth) {
+  return filters.bytes.empty() ? filters.signs.sign(filter, k) : filters.bytes[filter * depth + k];
 }
 
 void Convolution::pack(const Filters& filters) {
   const std::size_t depth = shape_.depth(), rows = shape_.group_filters();
-  std::vector<Word> words;
+  const bool as_they_are = depth_units_ == depth && lines_ == nullptr;
+  std::vector<std::size_t> places(depth);
+  for (std::size_t k = 0; k < depth; ++k) places[k] = lines_ == nullptr ? k : lines_->element(k);
   std::vector<std::int8_t> bytes;
   std::vector<float> floats;
-  const auto order = [&](auto& packed, std::size_t begin, auto at) {
-    packed.assign(rows * depth_units_, 0);
+  const auto order = [&](auto& ordered, std::size_t first, auto at) {
+    using T = typename std::decay_t<decltype(ordered)>::value_type;
+    ordered.assign(rows * depth_units_, 0);
     for (std::size_t f = 0; f < rows; ++f)
-      for (std::size_t k = 0; k < depth; ++k) {
-        using T = typename std::decay_t<decltype(packed)>::value_type;
-        const std::size_t place = lines_ == nullptr ? k : lines_->element(k);
-        packed[f * depth_units_ + place] = static_cast<T>(at(begin + f * depth + k));
-      }
+      for (std::size_t k = 0; k < depth; ++k)
+        ordered[f * depth_units_ + places[k]] = static_cast<T>(at(first + f, k));
+    return static_cast<const void*>(ordered.data());
   };
+  const auto whole = [&](std::size_t f, std::size_t k) { return weight(filters, f, k, depth); };
   for (std::size_t g = 0; g < shape_.groups; ++g) {
-    const std::size_t begin = g * rows * depth;
+    const std::size_t first = g * rows;
     const void* canonical = nullptr;
-    if (shape_.storage == Storage::kBits) {
-      words.assign(rows * depth_units_, 0);
-      for (std::size_t f = 0; f < rows; ++f)
-        for (std::size_t w = 0; w < depth_units_; ++w)
-          words[f * depth_units_ + w] = pack_bytes(&filters.signs[begin + f * depth + w * kWordBits],
-                                                   std::min(kWordBits, depth - w * kWordBits));
-      canonical = words.data();
-    } else if (shape_.storage == Storage::kFloats && !filters.floats.empty()) {
-      order(floats, begin, [&](std::size_t i) { return filters.floats[i]; });
-      canonical = floats.data();
-    } else if (shape_.storage == Storage::kFloats) {
-      order(floats, begin, [&](std::size_t i) { return weight(filters, i); });
-      canonical = floats.data();
-    } else {
-      order(bytes, begin, [&](std::size_t i) { return weight(filters, i); });
-      canonical = bytes.data();
-    }
+    if (shape_.storage == Storage::kBits)
+      canonical = filters.signs.row(first);
+    else if (as_they_are && !filters.floats.empty())
+      canonical = filters.floats.data() + first * depth;
+    else if (as_they_are && !filters.bytes.empty() && shape_.storage != Storage::kFloats)
+      canonical = filters.bytes.data() + first * depth;
+    else if (!filters.floats.empty())
+      canonical =
+          order(floats, first, [&](std::size_t f, std::size_t k) { return filters.floats[f * depth + k]; });
+    else
+      canonical =
+          shape_.storage == Storage::kFloats ? order(floats, first, whole) : order(bytes, first, whole);
     gemm_.pack(canonical, rows, depth_units_, packed_.data() + g * group_bytes_);
   }
   for (std::size_t f = 0; f < shape_.filters; ++f) {
     if (shape_.storage == Storage::kBits) start_[f] = static_cast<std::int32_t>(depth);
     if (shape_.storage == Storage::kSigned) {
       std::int64_t sum = 0;
-      for (std::size_t k = 0; k < depth; ++k) sum += weight(filters, f * depth + k);
+      for (std::size_t k = 0; k < depth; ++k) sum += weight(filters, f, k, depth);
       start_[f] = static_cast<std::int32_t>(static_cast<std::uint32_t>(-sum * kSignedBias));
     }
   }
@@ -79,7 +76,7 @@ void Convolution::sum_taps(const Filters& filters) {
   for (std::size_t f = 0; f < shape_.filters; ++f)
     for (std::size_t t = 0; t < taps; ++t)
       for (std::size_t c = 0; c < channels; ++c)
-        tap_sums_[t * shape_.filters + f] += weight(filters, (f * taps + t) * channels + c);
+        tap_sums_[t * shape_.filters + f] += weight(filters, f, t * channels + c, taps * channels);
 }
 
 }  // namespace sb

@@ -26,18 +26,17 @@ Depthwise::Depthwise(const KernelTable& kernels, const ConvolutionShape& shape, 
     out.assign(taps * channels + kSpare, 0);
     for (std::size_t c = 0; c < channels; ++c)
       for (std::size_t t = 0; t < taps; ++t)
-        out[t * channels + c] =
-            static_cast<typename std::decay_t<decltype(out)>::value_type>(at(c * taps + t));
+        out[t * channels + c] = static_cast<typename std::decay_t<decltype(out)>::value_type>(at(c, t));
   };
-  const auto weight = [&](std::size_t i) {
-    return filters.signs.empty() ? static_cast<int>(filters.bytes[i]) : 1 - 2 * filters.signs[i];
+  const auto weight = [&](std::size_t c, std::size_t t) {
+    return filters.signs.empty() ? static_cast<int>(filters.bytes[c * taps + t]) : filters.signs.sign(c, t);
   };
   if (shape.storage != Storage::kFloats)
     turn(bytes_, weight);
   else if (filters.floats.empty())
     turn(floats_, weight);
   else
-    turn(floats_, [&](std::size_t i) { return filters.floats[i]; });
+    turn(floats_, [&](std::size_t c, std::size_t t) { return filters.floats[c * taps + t]; });
   start_.resize(channels + kSpare, 0.0f);
 }
 

@@ -22,15 +22,6 @@ void flip_row(WeightBits& bits, std::size_t begin, std::size_t end) {
   for (; begin < end; ++begin) flip(bits, begin);
 }
 
-// Eight channels of `taps` bits each, of which `count` (up to 8) from `at` on are turned into rows of signs.
-void turn_block(const std::uint8_t* bits, std::size_t at, std::size_t taps, std::size_t count,
-                std::uint8_t* out, std::size_t stride) {
-  Word block = 0;
-  for (std::size_t i = 0; i < 8; ++i) block |= (load_bits(bits, at + i * taps) & 0xff) << (8 * i);
-  block = transpose_bytes(block);
-  for (std::size_t i = 0; i < count; ++i) store_bytes(unpack_byte(block >> (8 * i)), out + i * stride);
-}
-
 }  // namespace
 
 WeightBits copy_bits(const std::uint8_t* stream, std::size_t bytes) {
@@ -84,27 +75,6 @@ WeightBits decode_codebook(const WeightBits& patterns, const WeightBits& index, 
     }
   }
   return bits;
-}
-
-std::vector<std::uint8_t> signs_of(const WeightBits& bits, std::size_t filters, std::size_t channels,
-                                   std::size_t taps) {
-  std::vector<std::uint8_t> signs(filters * channels * taps + kBitsSlack);
-  if (taps == 1)
-    for (std::size_t i = 0; i < filters * channels; i += 8)
-      store_bytes(unpack_byte(bits[i / 8]), signs.data() + i);
-  for (std::size_t f = 0; taps > 1 && f < filters; ++f) {
-    std::uint8_t* out = signs.data() + f * taps * channels;
-    std::size_t c = 0;
-    for (; c + 8 <= channels; c += 8)
-      for (std::size_t t = 0; t < taps; t += 8)
-        turn_block(bits.data(), (f * channels + c) * taps + t, taps, std::min<std::size_t>(8, taps - t),
-                   out + t * channels + c, channels);
-    for (; c < channels; ++c)
-      for (std::size_t t = 0, at = (f * channels + c) * taps; t < taps; ++t)
-        out[t * channels + c] = static_cast<std::uint8_t>(bits[(at + t) / 8] >> ((at + t) % 8) & 1);
-  }
-  signs.resize(filters * channels * taps);
-  return signs;
 }
 
 }  // namespace sb

@@ -11,7 +11,7 @@ namespace sb {
 // Bits (filters, depth) without gaps between the rows, as in the file, and behind them bytes that may be
 // read.
 using WeightBits = std::vector<std::uint8_t>;
-inline constexpr std::size_t kBitsSlack = 8;
+inline constexpr std::size_t kBitsSlack = 16;
 
 WeightBits copy_bits(const std::uint8_t* stream, std::size_t bytes);
 
@@ -23,9 +23,5 @@ std::string decode_gaps(const std::uint8_t* stream, std::size_t bytes, const std
 // `kernels` indices of `width` bits into patterns of `taps` bits; both streams have the size that they need.
 WeightBits decode_codebook(const WeightBits& patterns, const WeightBits& index, std::size_t taps,
                            std::size_t width, std::size_t kernels);
-
-// Signs, a byte each, in the order (filter, tap, channel), of bits in the order (filter, channel, tap).
-std::vector<std::uint8_t> signs_of(const WeightBits& bits, std::size_t filters, std::size_t channels,
-                                   std::size_t taps);
 
 }  // namespace sb

@@ -45,7 +45,7 @@ struct MirroredConvolution::Work {
 
 std::unique_ptr<MirroredConvolution> MirroredConvolution::make(const PlaneTable& table,
                                                                const ConvolutionShape& shape,
-                                                               const std::vector<std::uint8_t>& signs,
+                                                               const SignRows& signs,
                                                                const OutputClasses& classes) {
   if (shape.groups > 1 || shape.in.planes > 1 || shape.depth() >= kMostInputs) return nullptr;
   std::unique_ptr<MirroredConvolution> op(new MirroredConvolution(table, shape));
@@ -86,7 +86,7 @@ void MirroredConvolution::divide_filters() {
   sort_cost_ = static_cast<double>(shape_.window.kernel_x * shape_.in.channels) * table_.mirror.sort_cost;
 }
 
-void MirroredConvolution::pack_weights(const std::vector<std::uint8_t>& signs) {
+void MirroredConvolution::pack_weights(const SignRows& signs) {
   std::size_t lane_words = 0;
   for (const Column& column : columns_) lane_words += column.words();
   planes_ = Buffer((depth_ + 1) * lane_words * sizeof(Word));
@@ -100,7 +100,7 @@ void MirroredConvolution::pack_weights(const std::vector<std::uint8_t>& signs) {
         const std::size_t inputs = std::min(kWordBits, depth_ - k);
         Word block[kWordBits], turned[kWordBits];
         for (std::size_t i = 0; i < kWordBits; ++i)
-          block[i] = first + i < shape_.filters ? pack_bytes(&signs[(first + i) * depth_ + k], inputs) : 0;
+          block[i] = first + i < shape_.filters ? signs.row(first + i)[k / kWordBits] : 0;
         table_.transpose(block, 1, turned, 1);
         for (std::size_t i = 0; i < inputs; ++i) planes[(k + i) * words + w] = turned[i];
       }
@@ -118,8 +118,7 @@ std::ptrdiff_t MirroredConvolution::input_row(std::size_t y, std::size_t kernel_
 }
 
 // Positions share a table when they have the same class and leave out the same rows of the window.
-bool MirroredConvolution::choose_tables(const std::vector<std::uint8_t>& signs,
-                                        const OutputClasses& classes) {
+bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClasses& classes) {
   const Window& w = shape_.window;
   const std::size_t row_inputs = w.kernel_x * shape_.in.channels;
   std::vector<std::vector<bool>> left_out;
@@ -140,11 +139,8 @@ bool MirroredConvolution::choose_tables(const std::vector<std::uint8_t>& signs,
   // What the padding of a row of the window counts, per filter and row.
   std::vector<std::int64_t> padded(shape_.filters * w.kernel_y);
   for (std::size_t i = 0; i < padded.size(); ++i) {
-    const std::uint8_t* row = &signs[i * row_inputs];
-    std::int64_t ones = 0;
-    for (std::size_t k = 0; k < row_inputs; k += kWordBits)
-      ones += std::popcount(pack_bytes(row + k, std::min(kWordBits, row_inputs - k)));
-    padded[i] = shape_.pad_value < 0 ? static_cast<std::int64_t>(row_inputs) - ones : ones;
+    const std::size_t ones = signs.ones(i / w.kernel_y, i % w.kernel_y * row_inputs, row_inputs);
+    padded[i] = static_cast<std::int64_t>(shape_.pad_value < 0 ? row_inputs - ones : ones);
   }
 
   least_bits_ = std::bit_width(depth_ + 1);

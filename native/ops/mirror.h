@@ -22,8 +22,7 @@ class MirroredConvolution {
  public:
   // Null where the kernels cannot hold the layer.
   static std::unique_ptr<MirroredConvolution> make(const PlaneTable& table, const ConvolutionShape& shape,
-                                                   const std::vector<std::uint8_t>& signs,
-                                                   const OutputClasses& classes);
+                                                   const SignRows& signs, const OutputClasses& classes);
 
   // Nanoseconds for the output rows [first, first + rows).
   double cost(std::size_t first, std::size_t rows) const;
@@ -46,8 +45,8 @@ class MirroredConvolution {
 
   MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape);
   void divide_filters();
-  void pack_weights(const std::vector<std::uint8_t>& signs);
-  bool choose_tables(const std::vector<std::uint8_t>& signs, const OutputClasses& classes);
+  void pack_weights(const SignRows& signs);
+  bool choose_tables(const SignRows& signs, const OutputClasses& classes);
   std::ptrdiff_t input_row(std::size_t y, std::size_t kernel_row) const;
   Group group_at(std::size_t row, std::size_t end) const;
   const std::uint16_t* sorted(const Work& work, const Call& call, const Group& group, std::ptrdiff_t y,

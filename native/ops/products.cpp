@@ -168,10 +168,11 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
   if (shape.in.kind == Kind::kInt) plan.explain("the input is integers, not bits");
   if (shape.in.kind == Kind::kReal) plan.explain("the input is real: ±1 weights multiply as float32");
   Filters filters;
-  filters.signs = signs_of(bits, shape.filters, shape.group_channels(), shape.window.taps());
+  filters.signs = sign_rows(bits, shape.filters, shape.group_channels(), shape.window.taps());
   if (line != nullptr)  // the pixels' products, scaled by the weights; what is added to them is in the start
-    for (std::uint8_t sign : filters.signs)
-      filters.bytes.push_back(static_cast<std::int8_t>(sign == 0 ? line->scale : -line->scale));
+    for (std::size_t f = 0; f < shape.filters; ++f)
+      for (std::size_t k = 0; k < shape.depth(); ++k)
+        filters.bytes.push_back(static_cast<std::int8_t>(filters.signs.sign(f, k) * line->scale));
   const Value product = emit_product(source, shape, filters, {}, levels ? sum : out, plan,
                                      line == nullptr ? std::vector<int>() : line->offsets);
   if (shape.storage == Storage::kBits)
@@ -262,7 +263,7 @@ Value build_window_sum(NodeReader& node, const std::vector<Value>& inputs, Emitt
       sum_edge(output_shape(shape, node.input().vector), shape.in, shape.depth(), shape.pad_value));
   if (!node.ok() || !fits_memory(node, shape, plan)) return kNoValue;
   Filters filters;  // all +1
-  filters.signs.assign(shape.filters * shape.depth(), 0);
+  filters.signs = SignRows(shape.filters, shape.depth());
   return emit_product(source, shape, filters, {}, out, plan);
 }
 

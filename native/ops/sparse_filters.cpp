@@ -17,17 +17,9 @@ constexpr float kMostLevel = 1e30f;  // larger values might overflow
 
 std::int64_t floor_half(std::int64_t x) { return x >= 0 ? x / 2 : -((1 - x) / 2); }
 
-// The inputs of a filter whose weight bit is `bit`.
-std::vector<std::uint16_t> list_of(const std::uint8_t* signs, std::size_t depth, std::uint8_t bit) {
-  std::vector<std::uint16_t> list;
-  for (std::size_t k = 0; k < depth; ++k)
-    if (signs[k] == bit) list.push_back(static_cast<std::uint16_t>(k));
-  return list;
-}
-
-// The rarer of the two bits.
-std::uint8_t rare_bit(const std::uint8_t* signs, std::size_t depth) {
-  return 2 * std::accumulate(signs, signs + depth, std::size_t{0}) <= depth ? 1 : 0;
+// Whether -1 is the rarer sign of a filter.
+bool ones_are_rare(const SignRows& signs, std::size_t filter) {
+  return 2 * signs.ones(filter) <= signs.depth();
 }
 
 // The real sum of a filter of two levels, and on which side of the cut it lies.
@@ -131,13 +123,12 @@ std::size_t padded(const std::vector<std::uint16_t>& list) { return round_up(lis
 
 // The steps that the threshold of every filter makes for one input more that is -1, as a real number; 0 if
 // they differ.
-double shared_slope(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth,
-                    const TwoLevelRule& levels) {
+double shared_slope(const SignRows& signs, const TwoLevelRule& levels) {
   double slope = 0;
-  for (std::size_t f = 0; f < filters; ++f) {
+  for (std::size_t f = 0; f < signs.filters(); ++f) {
     if (levels.half[f] == 0) return 0;
     const double ratio = double{levels.middle[f]} / double{levels.half[f]};
-    const double own = (rare_bit(signs.data() + f * depth, depth) == 1 ? 1 + ratio : 1 - ratio) / 2;
+    const double own = (ones_are_rare(signs, f) ? 1 + ratio : 1 - ratio) / 2;
     if (f > 0 && std::abs(own - slope) > 1e-9) return 0;
     slope = own;
   }
@@ -171,34 +162,32 @@ void append(std::vector<std::uint16_t> planes, std::size_t zeros, std::vector<st
 
 }  // namespace
 
-double density(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth) {
+double density(const SignRows& signs) {
   std::size_t rare = 0;
-  for (std::size_t f = 0; f < filters; ++f) {
-    const auto first = signs.begin() + static_cast<std::ptrdiff_t>(f * depth);
-    const auto ones = std::accumulate(first, first + static_cast<std::ptrdiff_t>(depth), std::size_t{0});
-    rare += std::min(ones, depth - ones);
+  for (std::size_t f = 0; f < signs.filters(); ++f) {
+    const std::size_t ones = signs.ones(f);
+    rare += std::min(ones, signs.depth() - ones);
   }
-  return static_cast<double>(rare) / static_cast<double>(signs.size());
+  return static_cast<double>(rare) / static_cast<double>(signs.filters() * signs.depth());
 }
 
 // With A of r listed inputs -1, differing = N + r - 2 A where ones are rare, else depth - N - r + 2 A.
-std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
-                                        std::size_t depth, const PlaneOutputs& outputs) {
+std::optional<SparseRules> sparse_rules(const SignRows& signs, const PlaneOutputs& outputs) {
+  const std::size_t filters = signs.filters(), depth = signs.depth();
   if (depth > kMostDepth) return {};
   SparseRules rules;
   rules.moving = Moving::kHalf;
   rules.classes = outputs.classes;
   for (std::size_t f = 0; f < filters; ++f) {
-    const std::uint8_t* weights = signs.data() + f * depth;
-    const std::uint8_t bit = rare_bit(weights, depth);
+    const bool ones = ones_are_rare(signs, f);
     SparseRule rule;
-    rule.added = list_of(weights, depth, bit);
-    rule.inverted = (outputs.inverted[f] != 0) != (bit == 1);
+    rule.added = signs.list(f, ones);
+    rule.inverted = (outputs.inverted[f] != 0) != ones;
     const auto rare = static_cast<std::int64_t>(rule.added.size());
     for (std::size_t c = 0; c < outputs.classes; ++c) {
       const std::int64_t least = outputs.least[c * filters + f];
       const std::int64_t twice =
-          bit == 1 ? rare - least + 2 : least - static_cast<std::int64_t>(depth) + rare + 1;
+          ones ? rare - least + 2 : least - static_cast<std::int64_t>(depth) + rare + 1;
       const bool odd = twice % 2 != 0;
       if (c > 0 && odd != rule.odd) return {};
       rule.odd = odd;
@@ -210,16 +199,16 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, 
 }
 
 // The total cancels: the list of the first are its ones, that of the second its zeros.
-std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& first,
-                                        const std::vector<std::uint8_t>& second, std::size_t filters,
-                                        std::size_t depth, const PlaneOutputs& outputs) {
+std::optional<SparseRules> sparse_rules(const SignRows& first, const SignRows& second,
+                                        const PlaneOutputs& outputs) {
+  const std::size_t filters = first.filters(), depth = first.depth();
   if (depth > kMostDepth) return {};
   SparseRules rules;
   rules.classes = outputs.classes;
   for (std::size_t f = 0; f < filters; ++f) {
     SparseRule rule;
-    rule.added = list_of(first.data() + f * depth, depth, 1);
-    rule.subtracted = list_of(second.data() + f * depth, depth, 0);
+    rule.added = first.list(f, true);
+    rule.subtracted = second.list(f, false);
     rule.inverted = outputs.inverted[f] == 0;
     const auto constant = static_cast<std::int64_t>(depth + rule.added.size()) -
                           static_cast<std::int64_t>(rule.subtracted.size());
@@ -230,23 +219,22 @@ std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& first,
   return rules;
 }
 
-std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
-                                        std::size_t depth, const TwoLevelRule& levels) {
+std::optional<SparseRules> sparse_rules(const SignRows& signs, const TwoLevelRule& levels) {
+  const std::size_t filters = signs.filters(), depth = signs.depth();
   if (depth > kMostDepth) return {};
   SparseRules rules;
-  const double slope = shared_slope(signs, filters, depth, levels);
+  const double slope = shared_slope(signs, levels);
   if (slope * static_cast<double>(depth) > kLeastLine) rules.line = shared_line(slope, depth);
   for (std::size_t f = 0; f < filters; ++f) {
-    const std::uint8_t* weights = signs.data() + f * depth;
-    const std::uint8_t bit = rare_bit(weights, depth);
+    const bool ones = ones_are_rare(signs, f);
     SparseRule rule;
-    rule.added = list_of(weights, depth, bit);
+    rule.added = signs.list(f, ones);
     const RealCut cut{levels.half[f],
                       levels.middle[f],
                       levels.shift[f],
                       static_cast<std::int64_t>(depth),
                       static_cast<std::int64_t>(rule.added.size()),
-                      bit == 1};
+                      ones};
     for (float value : {cut.half, cut.middle, cut.shift})
       if (std::abs(value) > kMostLevel) return {};
     // The real sum rises or falls with A, and rounding keeps the order.

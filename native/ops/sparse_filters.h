@@ -46,19 +46,16 @@ struct TwoLevelRule {
   std::vector<float> half, middle, shift;  // per filter
 };
 
-// Each is nothing where the kernels cannot hold the layer. `signs` (filters, depth), 1 for -1.
-std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
-                                        std::size_t depth, const PlaneOutputs& outputs);
+// Each is nothing where the kernels cannot hold the layer.
+std::optional<SparseRules> sparse_rules(const SignRows& signs, const PlaneOutputs& outputs);
 // Of the sum of two products with the same inputs; `outputs` count the differing inputs of both.
-std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& first,
-                                        const std::vector<std::uint8_t>& second, std::size_t filters,
-                                        std::size_t depth, const PlaneOutputs& outputs);
+std::optional<SparseRules> sparse_rules(const SignRows& first, const SignRows& second,
+                                        const PlaneOutputs& outputs);
 // Padding with 0 has none.
-std::optional<SparseRules> sparse_rules(const std::vector<std::uint8_t>& signs, std::size_t filters,
-                                        std::size_t depth, const TwoLevelRule& levels);
+std::optional<SparseRules> sparse_rules(const SignRows& signs, const TwoLevelRule& levels);
 
 // The share of rare inputs of all filters.
-double density(const std::vector<std::uint8_t>& signs, std::size_t filters, std::size_t depth);
+double density(const SignRows& signs);
 
 // The value of a line at N, and how many of the filters' cuts its rest reaches: value << rest_bits | cuts.
 struct LineTable {

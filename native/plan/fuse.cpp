@@ -201,7 +201,7 @@ class Fusion {
     Filters ones;  // whose sum all filters share
     ConvolutionShape window = product.shape;
     window.filters = 1;
-    ones.signs.assign(window.depth(), 0);
+    ones.signs = SignRows(1, window.depth());
     auto packed = std::make_unique<Sequence>(row_bytes(product.shape.in, Storage::kBits));
     packed->add(std::move(stages_[first].op), {0}, filters * sizeof(std::int32_t));
     packed->add(std::make_unique<Convolution>(kernels, window, ones, std::vector<float>()), {0},

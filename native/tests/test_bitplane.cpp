@@ -55,13 +55,14 @@ void test_shift(const PlaneWidth& width) {
 
 struct Layer {
   std::size_t filters, depth, classes;
-  std::vector<std::uint8_t> signs;
+  SignRows signs;
   PlaneOutputs outputs;
 
   // One sign in `ones` is -1: 2 for even buckets, more for long ones.
   Layer(Random& random, std::size_t filters_, std::size_t depth_, std::size_t classes_, int ones)
-      : filters(filters_), depth(depth_), classes(classes_), signs(filters_ * depth_) {
-    for (auto& sign : signs) sign = random.between(1, ones) == 1;
+      : filters(filters_), depth(depth_), classes(classes_), signs(filters_, depth_) {
+    for (std::size_t f = 0; f < filters; ++f)
+      for (std::size_t k = 0; k < depth; ++k) set_bit(signs.row(f), k, random.between(1, ones) == 1);
     outputs.classes = classes;
     const auto all = static_cast<int>(depth);
     for (std::size_t i = 0; i < classes * filters; ++i) {
@@ -80,8 +81,7 @@ struct Layer {
 };
 
 void test_products(const PlaneWidth& width, const Layer& layer, std::size_t group, Random& random) {
-  const std::optional<PlaneFilters> filters =
-      plane_filters(layer.signs, layer.filters, layer.depth, group, layer.outputs);
+  const std::optional<PlaneFilters> filters = plane_filters(layer.signs, group, layer.outputs);
   CHECK(filters.has_value());
   if (!filters.has_value()) return;
   const std::size_t words = width.lanes / kWordBits;
@@ -109,7 +109,7 @@ void test_products(const PlaneWidth& width, const Layer& layer, std::size_t grou
     for (std::size_t lane = 0; lane < width.lanes; ++lane) {
       std::size_t count = 0;
       for (std::size_t k = 0; k < layer.depth; ++k)
-        count += get_bit(planes + k * words, lane) != (layer.signs[f * layer.depth + k] != 0);
+        count += get_bit(planes + k * words, lane) != layer.signs.get(f, k);
       CHECK(get_bit(out + f * words, lane) == layer.output(f, type[lane], count));
     }
 }
@@ -117,8 +117,7 @@ void test_products(const PlaneWidth& width, const Layer& layer, std::size_t grou
 // Counts bit by bit, and then as numbers; padding filters count nothing that is asked for.
 void test_counts(const PlaneWidth& width, Layer layer, std::size_t group, Random& random) {
   layer.outputs.least.assign(layer.filters, 0);
-  const std::optional<PlaneFilters> filters =
-      plane_filters(layer.signs, layer.filters, layer.depth, group, layer.outputs);
+  const std::optional<PlaneFilters> filters = plane_filters(layer.signs, group, layer.outputs);
   CHECK(filters.has_value());
   if (!filters.has_value()) return;
   const std::size_t words = width.lanes / kWordBits, columns = round_up(filters->padded(), kCountColumns);
@@ -143,7 +142,7 @@ void test_counts(const PlaneWidth& width, Layer layer, std::size_t group, Random
     for (std::size_t lane = 0; lane < width.lanes; ++lane) {
       std::size_t count = 0;
       for (std::size_t k = 0; k < layer.depth; ++k)
-        count += get_bit(planes + k * words, lane) != (layer.signs[f * layer.depth + k] != 0);
+        count += get_bit(planes + k * words, lane) != layer.signs.get(f, k);
       const std::size_t place = lane % 128 * streams + lane / 128;
       const std::uint16_t number =
           numbers[(f / kCountColumns * width.lanes + place) * kCountColumns + f % kCountColumns];
@@ -172,7 +171,7 @@ void test_widths(const PlaneTable& table) {
 void test_what_does_not_fit_is_refused() {
   Random random(4);
   const Layer layer(random, 1, (std::size_t{1} << (kMostPlaneBits - 1)) * 20, 1, 1);
-  CHECK(!plane_filters(layer.signs, 1, layer.depth, 4, layer.outputs).has_value());
+  CHECK(!plane_filters(layer.signs, 4, layer.outputs).has_value());
 }
 
 struct Shape {
@@ -190,8 +189,10 @@ std::unique_ptr<BitplaneConvolution> layer_of(const KernelTable& kernels, const 
   window.kernel_y = window.kernel_x = 3;
   window.top = window.left = window.bottom = window.right = 1;
   window.out_height = window.out_width = size.side;
-  product.filters.signs.resize(size.filters * product.shape.depth());
-  for (auto& sign : product.filters.signs) sign = random.between(0, 1) == 1;
+  SignRows& signs = product.filters.signs;
+  signs = SignRows(size.filters, product.shape.depth());
+  for (std::size_t f = 0; f < signs.filters(); ++f)
+    for (std::size_t k = 0; k < signs.depth(); ++k) set_bit(signs.row(f), k, random.between(0, 1) == 1);
   Cuts cuts;
   cuts.cuts.assign(size.filters, 0);
   cuts.inverted.assign(size.filters, 0);

@@ -1,9 +1,11 @@
 // Coded weights: what they decode to, and streams that lie.
+#include <algorithm>
 #include <cstring>
 
 #include "base/bits.h"
 #include "check.h"
 #include "ops/encoding.h"
+#include "ops/sign_rows.h"
 
 namespace sb {
 namespace {
@@ -119,21 +121,31 @@ void test_codebook() {
     }
 }
 
-void test_order() {
+void test_rows() {
   test::Random random(11);
-  for (std::size_t channels : {1u, 3u, 8u, 13u, 64u, 65u})
+  for (std::size_t channels : {1u, 3u, 8u, 13u, 64u, 65u, 200u})
     for (std::size_t taps : {1u, 2u, 8u, 9u, 25u, 64u}) {
-      const std::size_t filters = 3;
-      WeightBits bits(divide_up(filters * channels * taps, 8) + kBitsSlack);
+      const std::size_t filters = 3, depth = channels * taps;
+      WeightBits bits(divide_up(filters * depth, 8) + kBitsSlack);
       for (std::size_t i = 0; i + kBitsSlack < bits.size(); ++i)
         bits[i] = static_cast<std::uint8_t>(random.next() >> 32);
-      const std::vector<std::uint8_t> signs = signs_of(bits, filters, channels, taps);
-      bool equal = signs.size() == filters * channels * taps;
-      for (std::size_t f = 0; f < filters; ++f)
-        for (std::size_t c = 0; c < channels; ++c)
-          for (std::size_t t = 0; t < taps; ++t)
-            equal = equal && signs[(f * taps + t) * channels + c] == bit(bits, (f * channels + c) * taps + t);
-      CHECK(equal);
+      const SignRows rows = sign_rows(bits, filters, channels, taps);
+      CHECK(rows.filters() == filters && rows.depth() == depth);
+      for (std::size_t f = 0; f < filters; ++f) {
+        bool equal = true;
+        std::vector<std::uint16_t> lists[2];
+        for (std::size_t k = 0; k < depth; ++k) {
+          const bool expected = bit(bits, f * depth + k % channels * taps + k / channels) != 0;
+          equal = equal && rows.get(f, k) == expected;
+          lists[expected].push_back(static_cast<std::uint16_t>(k));
+        }
+        for (std::size_t k = depth; k < rows.words() * kWordBits; ++k) equal = equal && !rows.get(f, k);
+        CHECK(equal);
+        CHECK(rows.list(f, false) == lists[0] && rows.list(f, true) == lists[1]);
+        CHECK(rows.ones(f) == lists[1].size());
+        const auto first = std::lower_bound(lists[1].begin(), lists[1].end(), depth / 3);
+        CHECK(rows.ones(f, depth / 3, depth - depth / 3) == static_cast<std::size_t>(lists[1].end() - first));
+      }
     }
 }
 
@@ -145,6 +157,6 @@ int main() {
   sb::test_gaps();
   sb::test_damaged_gaps();
   sb::test_codebook();
-  sb::test_order();
+  sb::test_rows();
   return sb::test::finish();
 }
