@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -116,6 +117,23 @@ def test_a_ternary_weight_counts_once_against_int8_and_float32():
         report = inspect(Graph({"input": Bits((16, 4, 4))}, (*nodes, add), "sum"))
         assert report.fp32_bytes - report.int8_bytes == 3 * count
         assert report.dense_bytes == report.file_bytes
+
+
+def test_weights_of_zero_need_no_shared_sum():
+    minus, plus = weights(8, 144, 0.04), weights(8, 144, 0.04)
+    plus &= 1 - minus
+    parts = {"minus": minus, "plus": 1 - plus}
+    planes = [convolution(name, "input", bits, encode=encode_gaps) for name, bits in parts.items()]
+    ternary = inspect(Graph({"input": Bits((16, 4, 4))}, (*planes, n.Add(name="sum", inputs=("minus", "plus"))), "sum"))
+    assert ternary.operations == 16 * (minus.sum() + plus.sum())
+    window = n.WindowSum(name="total", inputs=("input",), window=planes[0].window)
+    for low, shared in ((0.0, 0), (-0.1, 144)):
+        node = replace(planes[1], inputs=("input", "total"), levels=np.array([[low, 1.0]], np.float32))
+        # Listed are the +1 of bits that are mostly 1; whichever level they have, the others have low.
+        (row,) = (
+            row for row in inspect(Graph({"input": Bits((16, 4, 4))}, (window, node), "plus")).rows if row.weights
+        )
+        assert row.operations == 16 * (plus.sum() + shared)
 
 
 @pytest.mark.parametrize(

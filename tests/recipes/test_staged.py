@@ -41,3 +41,12 @@ def test_a_step_in_every_stage(name: str, words: list[str], stages: list[str], i
     train(recipe, tmp_path / "run", progress=False, teacher=teacher if "--teacher=null" in words else None)
     assert [line["stage"] for line in read_metrics(tmp_path / "run")] == stages
     assert load_run(tmp_path / "run").step == len(stages)
+
+
+def test_a_step_with_masks_on_a_folder_of_images(images: Path, tmp_path: Path) -> None:
+    words = ["--model.options.widths=[4,4,4,4]", f"--data.root={images}", "--data.options.size=32"]
+    words += ["--data.reserve=null", "--data.workers=0", "--epochs=1", "--batch_size=8", "--mode=exact", "--threads=1"]
+    recipe = override(recipes.get("sparse-tinyimagenet"), [*words, "--sparsity.every=1"])
+    train(recipe, tmp_path / "run", progress=False)
+    (line,) = read_metrics(tmp_path / "run")
+    assert line["density"] == pytest.approx(0.05, abs=0.01)

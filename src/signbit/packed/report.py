@@ -22,6 +22,8 @@ from signbit.packed.weights import Codebook, Gaps
 
 OPS_CONVENTION = "OPs = binary MACs / 64 + float MACs, classifier included, mixed MACs not"
 
+_Product = n.BinaryConv | n.BinaryLinear
+
 _OWN_NODE = {
     "Norm": "its mean and variance depend on the sample, so it cannot fold into thresholds",
     "Gate": "its factor depends on the sample, so it cannot fold into thresholds",
@@ -161,12 +163,14 @@ class Report:
 
 def inspect(graph: Graph) -> Report:
     """Counts what every node of `graph` holds and does."""
-    rows = tuple(_row(graph, node) for node in graph.nodes)
+    ternary = _ternary_planes(graph)
+    rows = tuple(_row(graph, node, alone=_is_alone(node, ternary)) for node in graph.nodes)
     file_bytes = len(dumps(graph))
     binary = {row.name for row in rows if row.op.startswith("Binary")}
     stored = sum(_weight_bytes(node) for node in graph.nodes)
     coded = sum(_weight_bytes(node) for node in graph.nodes if node.name in binary)
-    weights = sum(row.weights for row in rows if row.name not in _second_planes(graph))
+    second = {node.name for _, node in ternary}
+    weights = sum(row.weights for row in rows if row.name not in second)
     return Report(
         rows=rows,
         file_bytes=file_bytes,
@@ -176,27 +180,41 @@ def inspect(graph: Graph) -> Report:
     )
 
 
-def _second_planes(graph: Graph) -> set[str]:
-    """The products that add to another of the same input so that both are one ternary weight: no weight gets +2."""
-    found = set()
+def _ternary_planes(graph: Graph) -> list[tuple[_Product, _Product]]:
+    """Pairs of products of one input that an Add makes one ternary weight: no weight gets +2."""
+    found = []
+    names = {node.name for node in graph.nodes}
     for add in graph.nodes:
-        if (
-            not isinstance(add, n.Add)
-            or len(add.inputs) != 2
-            or not {*add.inputs} <= {node.name for node in graph.nodes}
-        ):
+        if not isinstance(add, n.Add) or len(add.inputs) != 2 or not {*add.inputs} <= names:
             continue
         first, second = (graph.node(name) for name in add.inputs)
-        both = [node for node in (first, second) if isinstance(node, n.BinaryConv | n.BinaryLinear)]
-        if len(both) == 2 and first.inputs == second.inputs and both[0].filters == both[1].filters:
-            depths = [node.depth(graph.edges[first.inputs[0]]) for node in both]
-            planes = [node.weight.decode(node.filters, d) for node, d in zip(both, depths, strict=True)]
+        if not isinstance(first, _Product) or not isinstance(second, _Product):
+            continue
+        if first.inputs == second.inputs and first.filters == second.filters:
+            depths = [node.depth(graph.edges[first.inputs[0]]) for node in (first, second)]
+            planes = [node.weight.decode(node.filters, d) for node, d in zip((first, second), depths, strict=True)]
             if depths[0] == depths[1] and not np.any(planes[0] > planes[1]):
-                found.add(second.name)
+                found.append((first, second))
     return found
 
 
-def _row(graph: Graph, node: n.Node) -> Row:
+def _is_alone(node: n.Node, ternary: list[tuple[_Product, _Product]]) -> bool:
+    """Whether the listed weights of a layer are all it adds: the others are 0, so no sum of all inputs is needed."""
+    if not isinstance(node, _Product) or not isinstance(node.weight, Gaps):
+        return False
+    listed = node.weight.rice >> 7
+    for pair in ternary:
+        if any(node is one for one in pair):
+            # The rest of one plane is +1 and that of the other -1.
+            both = [one.weight.rice >> 7 for one in pair if isinstance(one.weight, Gaps)]
+            return len(both) == 2 and bool(np.all(both[0] != both[1]))
+    if node.levels is None:
+        return False
+    levels = np.broadcast_to(node.levels, (node.filters, 2))
+    return bool(np.all(levels[np.arange(node.filters), listed] == 0))
+
+
+def _row(graph: Graph, node: n.Node, *, alone: bool) -> Row:
     edges = [graph.edges[source] for source in node.inputs]
     shape = graph.edges[node.name].shape
     weights = _weights(node, edges[0])
@@ -218,7 +236,7 @@ def _row(graph: Graph, node: n.Node) -> Row:
         binary_macs=binary_macs,
         mixed_macs=macs if binary and bits is None else 0,
         float_macs=0 if binary else macs,
-        operations=min(binary_macs, _operations(node, edges[0], prod(shape[1:]))) if binary_macs else 0,
+        operations=min(binary_macs, _operations(node, edges[0], prod(shape[1:]), alone=alone)) if binary_macs else 0,
         packing=_packing(node, edges[0], graph.edges[node.name]),
         notes=tuple(_notes(node, edges[0])),
     )
@@ -258,7 +276,7 @@ def _information(node: n.Node, x: Edge) -> tuple[float | None, float | None]:
     return listed / weights, entropy(np.array([listed, weights - listed]))
 
 
-def _operations(node: n.Node, x: Edge, positions: int) -> float:
+def _operations(node: n.Node, x: Edge, positions: int, *, alone: bool) -> float:
     """Bit operations of one plane of inputs after what the encoding saves; two planes need them twice."""
     assert isinstance(node, n.BinaryConv | n.BinaryLinear)
     assert isinstance(x, Bits)
@@ -266,7 +284,7 @@ def _operations(node: n.Node, x: Edge, positions: int) -> float:
     weight, total = node.weight, positions * node.filters * depth
     if isinstance(weight, Gaps):
         listed = int(weight.count.sum(dtype=np.int64))
-        shared = depth * getattr(node, "groups", 1)
+        shared = 0 if alone else depth * getattr(node, "groups", 1)
         return x.planes * min(total, ones_additions(positions=positions, listed=listed, shared=shared))
     if isinstance(weight, Codebook):
         groups, codewords = getattr(node, "groups", 1), 1 << weight.width

@@ -12,7 +12,13 @@ from signbit.recipes.entry import Entry
 from signbit.recipes.mnist import MNIST_CNN, MNIST_MLP
 from signbit.recipes.reactnet import REACTNET_IMAGENET
 from signbit.recipes.realtobinary import REALTOBINARY_IMAGENET
-from signbit.recipes.sbnn import SBNN_CIFAR10, SBNN_CIFAR10_AUTHORS, SBNN_MNIST, SPARSE_CIFAR10
+from signbit.recipes.sbnn import (
+    SBNN_CIFAR10,
+    SBNN_CIFAR10_AUTHORS,
+    SBNN_MNIST,
+    SPARSE_CIFAR10,
+    SPARSE_TINYIMAGENET,
+)
 from signbit.recipes.tuned import variant, with_untuned
 from signbit.training import Recipe, load_recipe, override, split_words
 
@@ -33,6 +39,7 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("a perceptron at 5 % ones, closed levels", SBNN_MNIST),
         Entry("ResNet-18 with a quarter of its channels, 5 % ones", SBNN_CIFAR10),
         Entry("the same with masks: any budget and way of pruning, for tables of many runs", SPARSE_CIFAR10),
+        Entry("masks on Tiny-ImageNet: ResNet-18 with half of its channels, 5 % ones, hours", SPARSE_TINYIMAGENET),
         Entry("ResNet-18 as the authors' code trains it: learned levels, penalty", SBNN_CIFAR10_AUTHORS),
     ),
     "Bop, the configurations of 1906.02107": bop.ENTRIES,
