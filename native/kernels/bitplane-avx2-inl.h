@@ -50,6 +50,7 @@ constexpr PlaneTable kPlanes = {
      plane_width<TwoInputs<Register128>>(spread_blocks<TwoInputs<Register128>, transpose>, 0.55f, 60, 150,
                                          1.5f, 0.6f)},
     2,
+    list_planes,
     transpose,
     {0.39f, 0.147f},
     {1.3f, 3.3f},

@@ -49,12 +49,14 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   for (size_t i = 0; i < 64; ++i) out[i * out_stride] = rows[i];
 }
 
+#include "kernels/lists-avx512-inl.h"
 #include "kernels/mirror-avx512-inl.h"
 
 constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f, 0.72f),
                                  plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f, 0.58f),
                                  plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f, 0.58f)},
                                 3,
+                                list_planes_wide,
                                 transpose,
                                 {0.155f, 0.052f},
                                 {1.1f, 3.1f},

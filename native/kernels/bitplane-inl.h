@@ -260,6 +260,7 @@ void shift_planes(const ShiftCall& call) {
         V::choose(valid, V::funnel(V::load_from(source), V::load_from(source + 1), call.offset % 64), fill));
 }
 
+#include "kernels/lists-inl.h"
 #include "kernels/mirror-inl.h"
 
 template <class V>

@@ -20,13 +20,19 @@ constexpr size_t count_streams(size_t lanes) { return lanes < 128 ? 1 : lanes / 
 constexpr size_t kLeastPlaneBits = 5;
 constexpr size_t kMostPlaneBits = 14;
 
+// Lists of planes are filled up to multiples of this.
+constexpr size_t kPlaneStep = 8;
+// Filters that share a pass, at most, and the buckets that planes of as many go to.
+constexpr size_t kMostGroup = 5;
+constexpr size_t kMostBuckets = (size_t)1 << (kMostGroup - 1);
+
 // One tile: `lanes` output positions, a plane holding one input bit of each. Filters are taken in groups of
 // G. Plane k lies in the bucket that the G weight bits of input k name; buckets of complementary patterns are
 // one, summed with opposite signs, so that there are 2^(G-1).
 struct PlaneCall {
-  const void* planes;  // (inputs + 1, lanes): the inputs, then a plane of zeros
-  const uint16_t*
-      lists;  // per group, per bucket: how many to subtract and to add (multiples of 8), then their planes
+  const void* planes;     // (inputs + 1, lanes): the inputs, then a plane of zeros
+  const uint16_t* lists;  // per group, per bucket: how many to subtract and to add (multiples of kPlaneStep),
+                          // then their planes
   size_t groups;
   const uint64_t* starts;    // (group, bit, filter): all ones or zeros
   const uint64_t* inverted;  // (group, filter): all ones where the output is turned round
@@ -50,6 +56,14 @@ struct ShiftCall {
   uint64_t* out;          // (channels, lanes)
 };
 
+// The lists of one group of filters.
+struct ListCall {
+  const uint64_t* rows[kMostGroup];  // weight bits of each filter, spare ones 0
+  size_t filters, inputs;            // 4 or 5 filters
+  uint16_t* out;                     // as PlaneCall.lists; kListSlack entries more may be written
+  size_t* counts;                    // (bucket, 2): how many are subtracted and added
+};
+
 using RunPlanes = void (*)(const PlaneCall&);
 
 // One register width. Costs are in nanoseconds on the machine of docs/performance.md; only their ratios
@@ -71,6 +85,7 @@ struct PlaneWidth {
 struct PlaneTable {
   PlaneWidth widths[3];  // widest first
   size_t count;
+  size_t (*list)(const ListCall& call);  // gives the entries written
   // The 64 x 64 bits of rows `in` become the columns of `out`; strides in words.
   void (*transpose)(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride);
   float popcount_cost[2];  // of the channel-packed layout, per row and filter: for itself, and per word

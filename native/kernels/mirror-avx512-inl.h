@@ -1,19 +1,5 @@
-// Sorting by compression of byte indices (VBMI2). Included inside an anonymous namespace, after immintrin.h.
-
-// Appends base + i for every bit i that is set.
-SB_INLINE uint16_t* list_bits(uint64_t mask, __m512i base, uint16_t* out) {
-  alignas(64) static constexpr uint8_t kIndices[64] = {
-      0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-      22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
-      44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-  const __m512i bytes = _mm512_maskz_compress_epi8(mask, _mm512_load_si512(kIndices));
-  const size_t count = (size_t)_mm_popcnt_u64(mask);
-  _mm512_storeu_si512(out, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_castsi512_si256(bytes))));
-  if (count > 32)
-    _mm512_storeu_si512(out + 32,
-                        _mm512_add_epi16(base, _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(bytes, 1))));
-  return out + count;
-}
+// Sorting by compression of indices (VBMI2). Included inside an anonymous namespace, after
+// lists-avx512-inl.h.
 
 // The patterns of 64 channels, as a mask each: (pattern, stride).
 SB_INLINE void match_patterns(const uint64_t* const* rows, size_t word, uint64_t present, uint64_t* masks,

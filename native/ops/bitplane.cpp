@@ -42,8 +42,8 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
     if (rules.has_value()) op->add_sparse(*rules);
   }
   if (layout == Layout::kChosen || layout == Layout::kMirrored)
-    op->mirrored_ = MirroredConvolution::make(kernels.planes, shape, signs, *classes);
-  if (!op->mirror_pays()) op->mirrored_ = nullptr;
+    op->mirrored_ = MirroredConvolution::make(kernels.planes, shape);
+  if (!op->mirror_pays() || !op->mirrored_->take(signs, *classes)) op->mirrored_ = nullptr;
   if (op->mirrored_ == nullptr && op->sparse_ == nullptr && !op->dense()) return nullptr;
   op->classes_ = classes->outputs.classes;
   op->members_ = std::move(classes->members);
@@ -75,7 +75,10 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
   if (layout == Layout::kMirrored || layout == Layout::kSparse) return op;
   const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
-  std::optional<PlaneFilters> filters = plane_filters(product.filters.signs, group, outputs);
+  // The fewest planes that lists may hold: they are not made where even these cost too much.
+  op->price_dense(group, divide_up(shape.filters, group) * shape.depth());
+  if (!op->pays(op->dense_costs_)) return op;
+  std::optional<PlaneFilters> filters = plane_filters(kernels.planes, product.filters.signs, group, outputs);
   if (filters.has_value()) op->add_dense(std::move(*filters));
   return op;
 }
@@ -144,20 +147,23 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
                     table_.patch_cost[shape.in.channels % kWordBits == 0 ? 0 : 1];
 }
 
-void BitplaneConvolution::add_dense(PlaneFilters filters) {
-  const std::size_t buckets = std::size_t{1} << (filters.group - 1);
-  const auto listed = static_cast<double>(filters.lists.size() - 2 * buckets * filters.groups);
-  double costs[3] = {};
+void BitplaneConvolution::price_dense(std::size_t group, std::size_t listed) {
+  const std::size_t groups = divide_up(shape_.filters, group);
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
-    costs[i] = listed * width.plane_cost + input_costs_[i] +
-               static_cast<double>(filters.groups) * width.group_cost[filters.group - 4];
+    dense_costs_[i] = static_cast<double>(listed) * width.plane_cost + input_costs_[i] +
+                      static_cast<double>(groups) * width.group_cost[group - 4];
     if (counts_)
-      costs[i] += static_cast<double>(shape_.filters * width.lanes) * static_cast<double>(table_.count_cost);
+      dense_costs_[i] +=
+          static_cast<double>(shape_.filters * width.lanes) * static_cast<double>(table_.count_cost);
   }
-  std::copy_n(costs, table_.count, dense_costs_);
-  if (!pays(costs)) return;
-  std::copy_n(costs, table_.count, costs_);
+}
+
+void BitplaneConvolution::add_dense(PlaneFilters filters) {
+  const std::size_t heads = filters.groups << filters.group;
+  price_dense(filters.group, filters.lists.size() - heads);
+  if (!pays(dense_costs_)) return;
+  std::copy_n(dense_costs_, table_.count, costs_);
   filters_ = std::move(filters);
   inputs_.find_valid_taps();
 }

@@ -73,6 +73,8 @@ class BitplaneConvolution final : public Operator {
                                                           const ConvolutionShape& shape,
                                                           const std::optional<SparseRules>& rules,
                                                           Layout layout);
+  // What dense lists of so many planes cost.
+  void price_dense(std::size_t group, std::size_t listed);
   void add_dense(PlaneFilters filters);
   void add_sparse(const SparseRules& rules);
   bool dense() const { return !filters_.lists.empty(); }

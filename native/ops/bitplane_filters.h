@@ -33,7 +33,7 @@ struct PlaneFilters {
 };
 
 // Nothing if the lists or counters of the kernels cannot hold them.
-std::optional<PlaneFilters> plane_filters(const SignRows& signs, std::size_t group,
+std::optional<PlaneFilters> plane_filters(const PlaneTable& table, const SignRows& signs, std::size_t group,
                                           const PlaneOutputs& outputs);
 
 }  // namespace sb

@@ -44,16 +44,17 @@ struct MirroredConvolution::Work {
 };
 
 std::unique_ptr<MirroredConvolution> MirroredConvolution::make(const PlaneTable& table,
-                                                               const ConvolutionShape& shape,
-                                                               const SignRows& signs,
-                                                               const OutputClasses& classes) {
+                                                               const ConvolutionShape& shape) {
   if (shape.groups > 1 || shape.in.planes > 1 || shape.depth() >= kMostInputs) return nullptr;
   std::unique_ptr<MirroredConvolution> op(new MirroredConvolution(table, shape));
   if (op->scratch() > kMostScratch) return nullptr;
   op->divide_filters();
-  op->pack_weights(signs);
-  if (!op->choose_tables(signs, classes)) return nullptr;
   return op;
+}
+
+bool MirroredConvolution::take(const SignRows& signs, const OutputClasses& classes) {
+  pack_weights(signs);
+  return choose_tables(signs, classes);
 }
 
 MirroredConvolution::MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape)

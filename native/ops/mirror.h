@@ -20,9 +20,10 @@ namespace sb {
 // out.
 class MirroredConvolution {
  public:
-  // Null where the kernels cannot hold the layer.
-  static std::unique_ptr<MirroredConvolution> make(const PlaneTable& table, const ConvolutionShape& shape,
-                                                   const SignRows& signs, const OutputClasses& classes);
+  // Null where the kernels cannot hold the layer. It has a cost at once, and runs when it has its weights.
+  static std::unique_ptr<MirroredConvolution> make(const PlaneTable& table, const ConvolutionShape& shape);
+  // False where it cannot hold them.
+  bool take(const SignRows& signs, const OutputClasses& classes);
 
   // Nanoseconds for the output rows [first, first + rows).
   double cost(std::size_t first, std::size_t rows) const;
