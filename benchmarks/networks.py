@@ -52,15 +52,20 @@ def in_process(call: Call, options: argparse.Namespace) -> Turn:
     return partial(worker.turn, call, priority=options.fifo)
 
 
-def graphs(name: str) -> tuple[Graph, Graph]:
-    """The network with random weights and statistics: with int8 stem and shortcuts, and with float32."""
+def random_network(name: str, **options: object) -> torch.nn.Module:
+    """The network with random weights and statistics."""
     torch.manual_seed(0)
-    side = SIDES[name]
-    model = create_model(name, num_classes=10 if side == 32 else 1000).eval()
+    model = create_model(name, num_classes=10 if SIDES[name] == 32 else 1000, **options).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d) and module.running_mean is not None:
             module.running_mean.normal_(0, 0.5)
             module.running_var.uniform_(0.5, 1.5)
+    return model
+
+
+def graphs(name: str) -> tuple[Graph, Graph]:
+    """The network with int8 stem and shortcuts, and with float32."""
+    side, model = SIDES[name], random_network(name)
     image = ImagePreparation(height=side, width=side)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, side, side), dtype=np.uint8)
     return (

@@ -84,6 +84,17 @@ def test_real_activations_keep_binary_weights():
     assert sum(isinstance(module, nn.ReLU) for module in model.modules()) == 5
 
 
+@pytest.mark.parametrize("stem", ["same", "sign", None])
+def test_the_weights_on_pixels_may_have_another_quantizer(stem):
+    options = {"widths": (8, 16), "hidden": (16,), "size": 8, "weight_quantizer": "twolevel(density=0.25)"}
+    model = create_model("binarynet", stem_quantizer=stem, **options)
+    first, second = model.get_submodule("stem.conv"), model.get_submodule("stage1.0.conv")
+    assert isinstance(first, BinaryConv2d) == (stem is not None)
+    if stem is not None:
+        assert first.weight_quantizer.symmetric == (stem == "sign")
+    assert not second.weight_quantizer.symmetric
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

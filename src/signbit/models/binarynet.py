@@ -28,6 +28,7 @@ def binarynet(
     hidden: Sequence[int] = (1024, 1024),
     quantizer: str | None = "sign",
     weight_quantizer: str | None = "sign",
+    stem_quantizer: str | None = "same",
     norm: Norm = "batch",
     pad_value: PadValue = 1,
     binary: bool = True,
@@ -45,6 +46,8 @@ def binarynet(
         hidden: features between the convolutions and the last product.
         quantizer: sign of the activations, by name (`signbit.quantizers`); None puts a ReLU in its place.
         weight_quantizer: sign of the weights, by name; None leaves them real.
+        stem_quantizer: that of the first convolution's, which reads pixels and packs with ±1 or ternary weights only;
+            "same" is `weight_quantizer`.
         norm: "batch", or "layer" as the released networks of Bop2ndOrder have it.
         pad_value: what surrounds the signs in every convolution but the first.
         binary: False gives the float twin.
@@ -52,11 +55,10 @@ def binarynet(
     side = (size - 2 + 2 * first_padding) >> len(widths)
     if side < 1:
         raise ValueError(f"{len(widths)} pools leave nothing of {size}x{size} images; give fewer widths")
+    first = weight_quantizer if stem_quantizer == "same" else stem_quantizer
     stem: nn.Module = nn.Conv2d(in_chans, widths[0], 3, padding=first_padding, bias=False)
-    if binary and weight_quantizer is not None:
-        stem = BinaryConv2d(
-            in_chans, widths[0], 3, padding=first_padding, weight_quantizer=weight_quantizer, input_quantizer=None
-        )
+    if binary and first is not None:
+        stem = BinaryConv2d(in_chans, widths[0], 3, padding=first_padding, weight_quantizer=first, input_quantizer=None)
     conv = partial(
         conv_block,
         quantizer=quantizer,
