@@ -78,3 +78,11 @@ def test_the_recipe_of_a_sparse_run():
     made = recipes.sparse_recipe(untuned, run, density=0.1, values="twolevel(values=learned)")
     assert (made.optim.options["lr"], made.teacher) == (3e-3, "runs/dense")
     assert made.model.options["weight_quantizer"] == "twolevel(values=learned)"
+
+
+def test_weights_on_pixels_stay_as_they_are():
+    dense = recipes.get("binarynet-small-cifar10")
+    assert recipes.sparse_recipe(dense, Path("run"), density=0.1).model.options["stem_quantizer"] == "sign"
+    assert "stem_quantizer" not in recipes.sparse_recipe(recipes.get("digits"), Path("run"), density=0.1).model.options
+    chosen = replace(dense, model=replace(dense.model, options={"stem_quantizer": "same"}))
+    assert recipes.sparse_recipe(chosen, Path("run"), density=0.1).model.options["stem_quantizer"] == "same"

@@ -6,6 +6,7 @@ from models.counts import counts
 from signbit.models import create_model
 from signbit.nn import BinaryConv2d, BinaryLinear, ChannelNorm
 from signbit.params import named_binary_parameters
+from signbit.quantizers import TwoLevel
 
 
 def test_counts_of_the_paper_layout():
@@ -90,9 +91,8 @@ def test_the_weights_on_pixels_may_have_another_quantizer(stem):
     model = create_model("binarynet", stem_quantizer=stem, **options)
     first, second = model.get_submodule("stem.conv"), model.get_submodule("stage1.0.conv")
     assert isinstance(first, BinaryConv2d) == (stem is not None)
-    if stem is not None:
-        assert first.weight_quantizer.symmetric == (stem == "sign")
-    assert not second.weight_quantizer.symmetric
+    assert type(second.weight_quantizer) is TwoLevel
+    assert (type(getattr(first, "weight_quantizer", None)) is TwoLevel) == (stem == "same")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def binary_alexnet(
     hidden: Sequence[int] = (4096, 4096),
     quantizer: str | None = "sign",
     weight_quantizer: str | None = "sign",
+    stem_quantizer: str | None = "same",
     norm: Norm = "batch",
     pad_value: PadValue = 1,
     binary: bool = True,
@@ -43,6 +44,8 @@ def binary_alexnet(
         hidden: features between the convolutions and the last product.
         quantizer: sign of the activations, by name (`signbit.quantizers`); None puts a ReLU in its place.
         weight_quantizer: sign of the weights, by name; None leaves them real.
+        stem_quantizer: that of the first convolution's, which reads pixels and packs with ±1 or ternary weights only;
+            "same" is `weight_quantizer`.
         norm: "batch" or "layer".
         pad_value: what surrounds the signs in every convolution but the first.
         binary: False gives the float twin.
@@ -56,8 +59,10 @@ def binary_alexnet(
         raise ValueError(f"the pools of AlexNet leave nothing of {size}x{size} images; size must be >= 59")
     first, second, third, fourth, fifth = widths
     stem: nn.Module = nn.Conv2d(in_chans, first, 11, 4, 4, bias=False)
-    if binary and weight_quantizer is not None:
-        stem = BinaryConv2d(in_chans, first, 11, 4, 4, weight_quantizer=weight_quantizer, input_quantizer=None)
+    if stem_quantizer == "same":
+        stem_quantizer = weight_quantizer
+    if binary and stem_quantizer is not None:
+        stem = BinaryConv2d(in_chans, first, 11, 4, 4, weight_quantizer=stem_quantizer, input_quantizer=None)
     block = partial(
         _block, quantizer=quantizer, weight_quantizer=weight_quantizer, norm=norm, pad_value=pad_value, binary=binary
     )

@@ -55,10 +55,13 @@ def binarynet(
     side = (size - 2 + 2 * first_padding) >> len(widths)
     if side < 1:
         raise ValueError(f"{len(widths)} pools leave nothing of {size}x{size} images; give fewer widths")
-    first = weight_quantizer if stem_quantizer == "same" else stem_quantizer
+    if stem_quantizer == "same":
+        stem_quantizer = weight_quantizer
     stem: nn.Module = nn.Conv2d(in_chans, widths[0], 3, padding=first_padding, bias=False)
-    if binary and first is not None:
-        stem = BinaryConv2d(in_chans, widths[0], 3, padding=first_padding, weight_quantizer=first, input_quantizer=None)
+    if binary and stem_quantizer is not None:
+        stem = BinaryConv2d(
+            in_chans, widths[0], 3, padding=first_padding, weight_quantizer=stem_quantizer, input_quantizer=None
+        )
     conv = partial(
         conv_block,
         quantizer=quantizer,

@@ -10,7 +10,7 @@ from torch import nn
 
 from signbit.models.network import FeatureMaps, Network
 
-__all__ = ["create_model", "image_shape", "list_models", "register_model"]
+__all__ = ["create_model", "image_shape", "list_models", "model_options", "register_model"]
 
 Builder = Callable[..., nn.Module]
 B = TypeVar("B", bound=Builder)
@@ -77,13 +77,7 @@ def create_model(
     Raises:
         ValueError: an unknown name or option (the nearest ones are named), or a value that the network cannot have.
     """
-    builder = _BUILDERS.get(name.replace("-", "_"))
-    if builder is None:
-        near = get_close_matches(name, _BUILDERS, n=3)
-        raise ValueError(
-            f"unknown model {name!r}; {'nearest' if near else 'known'}: {', '.join(near or list_models())}"
-        )
-    known = [key for key in inspect.signature(builder).parameters if key not in ("num_classes", "in_chans")]
+    known = model_options(name)
     for option in options:
         if option not in known:
             near = get_close_matches(option, known, n=1) or known
@@ -95,9 +89,28 @@ def create_model(
             if value < 1:
                 raise ValueError(f"{key} must be >= 1, got {value}")
             options[key] = value
-    model = builder(**options)
+    model = _builder(name)(**options)
     if not features_only:
         return model
     if not isinstance(model, Network):
         raise ValueError(f"model {name} has no stages whose maps features_only could return; create it without")
     return FeatureMaps(model)
+
+
+def model_options(name: str) -> tuple[str, ...]:
+    """What the builder of a network takes beyond `num_classes` and `in_chans`.
+
+    Raises:
+        ValueError: an unknown name; the nearest are named.
+    """
+    return tuple(key for key in inspect.signature(_builder(name)).parameters if key not in ("num_classes", "in_chans"))
+
+
+def _builder(name: str) -> Builder:
+    builder = _BUILDERS.get(name.replace("-", "_"))
+    if builder is None:
+        near = get_close_matches(name, _BUILDERS, n=3)
+        raise ValueError(
+            f"unknown model {name!r}; {'nearest' if near else 'known'}: {', '.join(near or list_models())}"
+        )
+    return builder

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from signbit.models import model_options
 from signbit.recipes.registry import get, names, optimizers
 from signbit.recipes.tuned import adam
 from signbit.sparsity import Distribution, Method, SparsityConfig
@@ -28,6 +29,8 @@ def sparse_recipe(
 ) -> Recipe:
     """A recipe that begins with the weights of a run and ends sparse; all else is as in the run's own recipe.
 
+    A first convolution with binary weights on pixels keeps them as they are: they are few, and two levels do not pack.
+
     Where weights of ±1 do not suit, the optimizer becomes Adam, at the rate that the recipe is tuned to, if it is.
 
     Args:
@@ -45,11 +48,14 @@ def sparse_recipe(
     if latent_free and keeps and "surrogate" not in quantizer:
         # The surrogate of weights that stay at ±1 must not vanish there.
         quantizer = f"{quantizer.rstrip(')')}{',' if '(' in quantizer else '('}surrogate=sign)"
+    options = recipe.model.options | {"weight_quantizer": quantizer}
+    if "stem_quantizer" in model_options(recipe.model.name):
+        options = {"stem_quantizer": recipe.model.options.get("weight_quantizer", "sign")} | options
     falling = method in ("topk", "flips")
     return replace(
         recipe,
         name=f"{recipe.name}-sparse",
-        model=ModelConfig(name=recipe.model.name, options=recipe.model.options | {"weight_quantizer": quantizer}),
+        model=ModelConfig(name=recipe.model.name, options=options),
         optim=_latent(recipe) if latent_free and not keeps else recipe.optim,
         # Small steps on the way down; a mask that exchanges weights gives them time.
         sparsity=SparsityConfig(
