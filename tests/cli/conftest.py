@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -85,3 +87,15 @@ def branching_graph():
         n.BinaryLinear(name="fc", inputs=("flat",), filters=10, weight=binary(random, 10, 512)),
     )
     return packed.Graph({"input": packed.Image((1, 8, 8))}, nodes, "fc")
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs a command line; returns what it printed as an object."""
+
+    def run(*words, code=0):
+        capsys.readouterr()
+        assert main([*map(str, words), "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    return run

@@ -79,6 +79,8 @@ LIGHT = {
     "bench tiny.sbit --threads -1": "must be at least 1",
     "bench tiny.sbit --seconds nan": "--seconds",
     "bench tiny.sbit --against flot": "did you mean float",
+    "bench tiny.sbit digits --against float": "--against is for one model, got 2",
+    "bench tiny.sbit tiny.sbit": "a model stands there twice",
     "verify missing.sbit": "does not exist",
     "verify tiny.sbit --samples 0": "--samples must be at least 1",
     "eval tiny.sbit": "add --data",

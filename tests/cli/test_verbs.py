@@ -1,6 +1,5 @@
 """Each verb end to end, through the real `main`, on a run of one epoch."""
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -13,18 +12,6 @@ from signbit import assets, data, packed
 from signbit.cli.main import main
 
 FINN = Path(__file__).parents[3] / "shared" / "data" / "ref_finn_tfc" / "model.onnx"
-
-
-@pytest.fixture
-def call(capsys):
-    """Runs a command line; returns what it printed as an object."""
-
-    def run(*words, code=0):
-        capsys.readouterr()
-        assert main([*map(str, words), "--json"]) == code
-        return json.loads(capsys.readouterr().out)
-
-    return run
 
 
 @pytest.fixture

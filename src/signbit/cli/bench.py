@@ -3,7 +3,7 @@
 A call is model.run(batch): pixels in, output out, image normalisation included. `--against float,int8` (needs PyTorch;
 the default for a run, and for a network of `signbit models`, which gets random weights) times twins of the same layers,
 in PyTorch in float32 with ReLU and in int8, on images already normalised, with the same batch and threads, call by call
-in turns. `onnx` is int8 in ONNX Runtime.
+in turns. `onnx` is int8 in ONNX Runtime. Several models, such as a dense and a sparse one, are shown side by side.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from signbit import packed, runtime
-from signbit.cli import plan
+from signbit.cli import plan, side_by_side
 from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.machine import cpu_name
 from signbit.cli.output import Output, duration, table
@@ -109,7 +109,9 @@ def _cost(microseconds: float, total: float) -> tuple[str, str]:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit bench`."""
-    parser.add_argument("model", nargs="?", help=f"{MODEL_HELP}, {RUN_HELP}, or a network of signbit models")
+    parser.add_argument(
+        "model", nargs="*", help=f"{MODEL_HELP}, {RUN_HELP}, or a network of signbit models; several: side by side"
+    )
     parser.add_argument("--batch", type=int, nargs="+", default=[1], help="batch sizes")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender")
     parser.add_argument("--isa", help="kernels to use; default: the best this machine has")
@@ -129,11 +131,14 @@ def run(options: argparse.Namespace) -> Output:
         raise UserError(f"--seconds must lie within 0..3600, got {options.seconds:g}")
     if options.tune:
         return plan.tune(options.isa)
-    if options.model is None:
+    if not options.model:
         raise UserError("bench needs a packed file, a run or a network; only --tune does without")
-    own = is_run(options.model) or is_network(options.model)
+    if len(options.model) > 1:
+        return _side_by_side(options)
+    (name,) = options.model
+    own = is_run(name) or is_network(name)
     against = _peers(options.against, default="float,int8" if own else "none")
-    graph = _graph(options.model)
+    graph = _graph(name)
     if options.plan:
         return _plan(graph, options)
     if sys.stderr.isatty():  # a plain line: whatever moves would be timed too
@@ -146,7 +151,25 @@ def run(options: argparse.Namespace) -> Output:
         against=against,
         seconds=options.seconds,
     )
-    return Output(result.table(), {"model": options.model, **result.dict()})
+    return Output(result.table(), {"model": name, **result.dict()})
+
+
+def _side_by_side(options: argparse.Namespace) -> Output:
+    if options.plan or options.against is not None:
+        raise UserError(f"{'--plan' if options.plan else '--against'} is for one model, got {len(options.model)}")
+    graphs = {name: _graph(name) for name in options.model}
+    if len(graphs) < len(options.model):
+        raise UserError(f"{' '.join(options.model)}: a model stands there twice")
+    side_by_side.expect_equal_inputs(graphs)
+    (edge,) = next(iter(graphs.values())).inputs.values()
+    random = np.random.default_rng(0)
+    return side_by_side.compare(
+        graphs,
+        {batch: sample(edge, batch, random) for batch in options.batch},
+        threads=options.threads,
+        isa=options.isa,
+        seconds=options.seconds,
+    )
 
 
 def _peers(text: str | None, *, default: str) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> Output:
         f"{result.metrics['epoch']} epochs in {duration(result.seconds)}\n"
         f"{table(('', 'dense', 'sparse', ''), rows)}\n"
         f"{file}: verify {'passed' if proof.passed else f'failed; signbit verify {file} --run {target} says where'}\n"
-        f"next: signbit inspect {file}; signbit bench {file}; signbit compare {source} {target}"
+        f"next: signbit inspect {file}; signbit bench {source} {file}; signbit compare {source} {target}"
     )
     data = {
         "source": source,
