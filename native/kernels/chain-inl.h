@@ -4,7 +4,7 @@
 // A `Reals` F says how a register of floats is handled:
 //   T, kLanes                     the register
 //   load, store, store_some       unaligned memory; only the first lanes
-//   ints, counts                  converted int32; base - 2 (uint16 & mask)
+//   ints, counts                  converted int32; base - (uint16 & mask) * 2^shift
 //   fill, multiply, add           each rounded once
 //   prelu, clamp, negative        of elementwise-inl.h; a bit for each lane below 0
 
@@ -33,10 +33,28 @@ struct ChainTile {
           const uint16_t* counts = (const uint16_t*)call.rows + (row + r) * call.row_stride +
                                    (channel - call.begin) / kChainColumns * call.column_stride;
           SB_UNROLL for (int v = 0; v < V; ++v) x[r][v] =
-              F::counts(base + v * F::kLanes, call.mask,
+              F::counts(base + v * F::kLanes, call.mask, call.count_shift,
                         counts + v * (F::kLanes / kChainColumns) * call.column_stride, call.column_stride);
         }
+        if (call.levels.totals != nullptr) add_totals(call.levels, row, channel);
         break;
+    }
+  }
+
+  // Sums are integers below 2^24, so that adding the totals is exact.
+  SB_INLINE void add_totals(const ChainLevels& levels, size_t row, size_t channel) {
+    const float* totals = levels.totals + row;
+    if (levels.signs != nullptr) SB_UNROLL for (int v = 0; v < V; ++v) {
+        const T sign = F::load(levels.signs + channel + v * F::kLanes);
+        SB_UNROLL for (int r = 0; r < R; ++r) x[r][v] =
+            F::add(x[r][v], F::multiply(sign, F::fill(totals[r])));
+      }
+    if (levels.half == nullptr) return;
+    SB_UNROLL for (int v = 0; v < V; ++v) {
+      const T half = F::load(levels.half + channel + v * F::kLanes),
+              middle = F::load(levels.middle + channel + v * F::kLanes);
+      SB_UNROLL for (int r = 0; r < R; ++r) x[r][v] =
+          F::add(F::multiply(half, x[r][v]), F::multiply(middle, F::fill(totals[r])));
     }
   }
 

@@ -30,7 +30,15 @@ struct ChainOp {
 enum ChainSource {
   kChainFloats,
   kChainInts,
-  kChainCounts,  // uint16 counts d of differing inputs: the sum is base - 2 d
+  kChainCounts,  // uint16 counts: the sum is base - count * 2^count_shift + sign * total of its row
+};
+
+// With levels, the value is half * sum + middle * total, every operation rounded once.
+struct ChainLevels {
+  const float* totals;  // per row, or null where they are 0
+  const float* signs;   // per channel, readable up to a multiple of 16 channels, or null: 0
+  const float* half;    // likewise, or null: there are no levels
+  const float* middle;  // likewise
 };
 
 // A count lies at row * row_stride + channel / 8 * column_stride + channel % 8.
@@ -41,10 +49,12 @@ constexpr size_t kChainColumns = 8;
 struct ChainCall {
   ChainSource source;
   const void* rows;
-  size_t row_stride;           // elements
-  size_t column_stride;        // likewise, for counts
-  const int32_t* base;         // (place, padded channels), for counts
-  uint16_t mask;               // of the bits of a count
+  size_t row_stride;     // elements
+  size_t column_stride;  // likewise, for counts
+  const int32_t* base;   // (place, padded channels), for counts
+  uint16_t mask;         // of the bits of a count
+  uint8_t count_shift;
+  ChainLevels levels;          // of counts
   const uint8_t* base_places;  // per position, or null where there is one place
   size_t positions, first;     // positions of a sample, and the row's number in the batch
   size_t count, begin, end, channels;

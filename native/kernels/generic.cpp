@@ -143,10 +143,10 @@ struct Reals {
   static SB_INLINE T ints(const int32_t* p) {
     return each([=](size_t i) { return (float)p[i]; });
   }
-  static SB_INLINE T counts(const int32_t* base, uint16_t mask, const uint16_t* p, size_t stride) {
+  static SB_INLINE T counts(const int32_t* base, uint16_t mask, int shift, const uint16_t* p, size_t stride) {
     return each([=](size_t i) {
       const int32_t count = p[i / kChainColumns * stride + i % kChainColumns] & mask;
-      return (float)(base[i] - 2 * count);
+      return (float)(base[i] - (count << shift));
     });
   }
   static SB_INLINE T fill(float a) {

@@ -121,6 +121,21 @@ SB_INLINE void compare_counter(const SparseCall& call, size_t filter, const type
            V::differ(overflow, V::fill(0 - (uint64_t)call.inverted[filter])));
 }
 
+template <class V, int kBits, int kBit = 0>
+SB_INLINE void store_counter(const typename V::T* counter, typename V::T inverted, char* out) {
+  if constexpr (kBit < kBits) {
+    V::store(out + kBit * V::kBytes, V::differ(counter[kBit], inverted));
+    store_counter<V, kBits, kBit + 1>(counter, inverted, out);
+  }
+}
+
+template <class V, int kBits>
+SB_INLINE void store_counter(const SparseCall& call, size_t filter, const typename V::T* counter) {
+  char* out = (char*)call.out + call.places[filter] * kCountRows * V::kBytes;
+  store_counter<V, kBits>(counter, V::fill(0 - (uint64_t)call.inverted[filter]), out);
+  for (size_t bit = kBits; bit < call.count_bits; ++bit) V::store(out + bit * V::kBytes, V::fill(0));
+}
+
 template <class V, int kBits>
 void run_sparse(const SparseCall& call) {
   const bool subtracts = call.subtracted + call.falls > 0, fresh = call.base_bits == 0;
@@ -136,7 +151,10 @@ void run_sparse(const SparseCall& call) {
     }
     add_both<V, kBits>(planes, list, call.added, steps, step_list, call.rises, fresh && !subtracts, counter);
     list += call.added, step_list += call.rises;
-    compare_counter<V, kBits>(call, f, counter);
+    if (call.counts)
+      store_counter<V, kBits>(call, f, counter);
+    else
+      compare_counter<V, kBits>(call, f, counter);
   }
 }
 

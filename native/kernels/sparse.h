@@ -33,6 +33,9 @@ struct SparseCall {
   const void* masks;        // (class - 1, lanes)
   const uint8_t* inverted;  // per filter: the output is turned round
   void* out;                // (place, lanes)
+  // Or the values themselves, turned round likewise: `count_bits` planes of each, (place, kCountRows, lanes).
+  bool counts = false;
+  size_t count_bits = 0;
 };
 
 // Sums over the planes of a block: how many of `count` rows have a 1 at each place.

@@ -8,24 +8,16 @@
 namespace sb {
 namespace {
 
-// Filters whose counts are kept, a multiple of a group of 4 or 5; a block of so many channels goes to the
-// chain.
-constexpr std::size_t kCounted = 80, kCountedBlock = kWordBits;
-constexpr std::size_t kCountWords = kCountColumns * kCountRows / kWordBits;
 // Larger maps would make tables too large.
 constexpr std::size_t kMostPositions = std::size_t{1} << 20;
-constexpr std::size_t kMostFilters = std::size_t{1} << 16;
 // What popcount takes longer where it also needs the sum that all filters share.
 constexpr double kSharedSum = 1.75;
-// Denser filters are never cheaper as lists.
-constexpr double kSparse = 0.35;
+}  // namespace
 
-bool fits(const ConvolutionShape& shape) {
+bool BitplaneConvolution::fits(const ConvolutionShape& shape) {
   return shape.window.out_height * shape.window.out_width <= kMostPositions && shape.groups == 1 &&
          shape.in.planes == 1;
 }
-
-}  // namespace
 
 std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
                                                                const BinaryProduct& product, const Cuts& cuts,
@@ -35,8 +27,10 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!fits(shape)) return nullptr;
   std::optional<OutputClasses> classes = output_classes(shape, {&signs}, cuts);
   if (!classes.has_value()) return nullptr;
-  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, classes->outputs, false, layout);
-  const bool rare = density(signs) < kSparse;
+  std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, false));
+  if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
+  if (layout == Layout::kChosen || layout == Layout::kPlanes) op->offer_dense(signs, classes->outputs);
+  const bool rare = density(signs) < kDensest;
   if (layout == Layout::kSparse || (layout == Layout::kChosen && rare)) {
     const std::optional<SparseRules> rules = sparse_rules(signs, classes->outputs);
     if (rules.has_value()) op->add_sparse(*rules);
@@ -47,39 +41,6 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (op->mirrored_ == nullptr && op->sparse_ == nullptr && !op->dense()) return nullptr;
   op->classes_ = classes->outputs.classes;
   op->members_ = std::move(classes->members);
-  return op;
-}
-
-std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
-                                                               const BinaryProduct& product, bool always) {
-  const ConvolutionShape& shape = product.shape;
-  if (!fits(shape)) return nullptr;
-  std::optional<SumBases> bases = sum_bases(shape, product.filters.signs);
-  if (!bases.has_value()) return nullptr;
-  PlaneOutputs all;  // a counter that starts at its own origin
-  all.least.assign(shape.filters, 0);
-  all.inverted.assign(shape.filters, 0);
-  const Layout layout = always ? Layout::kPlanes : Layout::kChosen;
-  std::unique_ptr<BitplaneConvolution> op = make(kernels, product, all, true, layout);
-  if (!op->dense() || op->filters_.bits + op->filters_.group - 1 > kCountRows) return nullptr;
-  op->bases_ = std::move(*bases);
-  return op;
-}
-
-std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,
-                                                               const BinaryProduct& product,
-                                                               const PlaneOutputs& outputs, bool counts,
-                                                               Layout layout) {
-  const ConvolutionShape& shape = product.shape;
-  std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, counts));
-  if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
-  if (layout == Layout::kMirrored || layout == Layout::kSparse) return op;
-  const std::size_t group = shape.depth() < kernels.planes.five_from ? 4 : 5;
-  // The fewest planes that lists may hold: they are not made where even these cost too much.
-  op->price_dense(group, divide_up(shape.filters, group) * shape.depth());
-  if (!op->pays(op->dense_costs_)) return op;
-  std::optional<PlaneFilters> filters = plane_filters(kernels.planes, product.filters.signs, group, outputs);
-  if (filters.has_value()) op->add_dense(std::move(*filters));
   return op;
 }
 
@@ -131,7 +92,8 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
       inputs_(kernels.planes, shape),
       positions_(shape.window.out_height * shape.window.out_width),
       depth_(shape.depth()),
-      counts_(counts) {
+      counts_(counts),
+      totals_(kernels, shape) {
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
     input_costs_[i] = static_cast<double>(depth_) * width.input_cost;
@@ -140,11 +102,26 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
           static_cast<double>(shape.window.taps() * width.lanes) *
           (table_.gather_cost[0] + static_cast<double>(words_for(shape.in.channels)) * table_.gather_cost[1]);
   }
-  packed_cost_ = static_cast<double>(shape.filters) *
-                 (table_.popcount_cost[0] + static_cast<double>(words_for(depth_)) * table_.popcount_cost[1]);
-  if (!patches_are_rows(shape))
-    packed_cost_ += static_cast<double>(shape.window.taps()) *
-                    table_.patch_cost[shape.in.channels % kWordBits == 0 ? 0 : 1];
+  packed_cost_ = popcount_cost(shape.filters);
+}
+
+// Of a position.
+double BitplaneConvolution::popcount_cost(std::size_t filters) const {
+  const double cost =
+      table_.popcount_cost[0] + static_cast<double>(words_for(depth_)) * table_.popcount_cost[1];
+  const double tap = table_.patch_cost[shape_.in.channels % kWordBits == 0 ? 0 : 1];
+  return static_cast<double>(filters) * cost +
+         (patches_are_rows(shape_) ? 0 : static_cast<double>(shape_.window.taps()) * tap);
+}
+
+// The fewest planes that lists may hold: they are not made where even these cost too much.
+void BitplaneConvolution::offer_dense(const SignRows& signs, const PlaneOutputs& outputs) {
+  const std::size_t group = depth_ < table_.five_from ? 4 : 5;
+  price_dense(group, divide_up(shape_.filters, group) * depth_);
+  if (!pays(dense_costs_)) return;
+  std::optional<PlaneFilters> filters = plane_filters(table_, signs, group, outputs);
+  if (!filters.has_value() || (counts_ && filters->bits + group - 1 > kCountRows)) return;
+  add_dense(std::move(*filters));
 }
 
 void BitplaneConvolution::price_dense(std::size_t group, std::size_t listed) {
@@ -153,9 +130,7 @@ void BitplaneConvolution::price_dense(std::size_t group, std::size_t listed) {
     const PlaneWidth& width = table_.widths[i];
     dense_costs_[i] = static_cast<double>(listed) * width.plane_cost + input_costs_[i] +
                       static_cast<double>(groups) * width.group_cost[group - 4];
-    if (counts_)
-      dense_costs_[i] +=
-          static_cast<double>(shape_.filters * width.lanes) * static_cast<double>(table_.count_cost);
+    if (counts_) dense_costs_[i] += sum_cost(width, !half_.empty());
   }
 }
 
@@ -174,21 +149,26 @@ void BitplaneConvolution::add_sparse(const SparseRules& rules) {
   double costs[3] = {};
   for (std::size_t i = 0; i < table_.count; ++i)
     costs[i] = input_costs_[i] + sparse->cost(table_.widths[i], inputs_);
-  if (!pays(costs)) return;
+  if (keep_sparse(costs)) sparse_ = std::move(sparse);
+}
+
+bool BitplaneConvolution::keep_sparse(const double* costs) {
+  if (!pays(costs)) return false;
   std::copy_n(costs, table_.count, sparse_costs_);
-  sparse_ = std::move(sparse);
   if (!pays(costs_)) {
     std::fill_n(costs_, table_.count, HUGE_VAL);
     filters_ = {};
   }
   inputs_.find_valid_taps();
+  return true;
 }
 
 void BitplaneConvolution::keep_packed(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
-                                      const Chain* chain) {
+                                      const Chain* chain, ChainSource source) {
   product_ = std::move(product);
   rest_ = std::move(rest);
   chain_ = chain;
+  packed_source_ = source;
 }
 
 void BitplaneConvolution::run(const Call& call) const noexcept {
@@ -222,7 +202,7 @@ void BitplaneConvolution::run_packed(const Call& call, std::size_t done, std::si
     return product_->run({call.first + done, rows, &input, call.output + done * words * sizeof(Word), own});
   product_->run({call.first + done, rows, &input, sums, own});
   if (chain_ != nullptr) {
-    chain_->run_rows({kChainInts, sums, shape_.filters}, call, call.inputs + 1, done, rows, 0,
+    chain_->run_rows({packed_source_, sums, shape_.filters}, call, call.inputs + 1, done, rows, 0,
                      shape_.filters);
     return;
   }
@@ -231,18 +211,13 @@ void BitplaneConvolution::run_packed(const Call& call, std::size_t done, std::si
   rest_->run({call.first + done, rows, &product, call.output + done * words * sizeof(Word), own});
 }
 
-// Bits of the outputs; or the counts that are kept, and a block of them turned into rows.
-std::size_t BitplaneConvolution::out_planes() const {
-  return counts_ ? kCounted * kCountRows + kCountedBlock * kCountRows
-                 : round_up(std::max(filters_.padded(), shape_.filters), kWordBits);
-}
-
 std::size_t BitplaneConvolution::tile_scratch() const {
   const PlaneWidth& width = table_.widths[0];
   const std::size_t lane_words = width.lanes / kWordBits;
-  const std::size_t words = inputs_.plane_words(width) + (out_planes() + classes_ - 1) * lane_words +
-                            round_up(inputs_.other_words(width), lane_words) +
-                            (sparse_ == nullptr ? 0 : sparse_->scratch_words(width, inputs_));
+  std::size_t words = inputs_.plane_words(width) + (out_planes() + classes_ - 1) * lane_words +
+                      round_up(inputs_.other_words(width), lane_words);
+  if (sparse_ != nullptr) words += sparse_->scratch_words(width, inputs_);
+  if (counts_) words += totals_.scratch_words(width, inputs_);
   return words * sizeof(Word) + kAlignment;
 }
 
@@ -259,7 +234,9 @@ void BitplaneConvolution::run_tile(const Piece& piece, const Call& call, std::si
                   out,
                   masks};
   inputs_.make(tile);
-  if (piece.form == Form::kPlanes)
+  if (counts_)
+    run_sums(tile, piece.form == Form::kSparse);
+  else if (piece.form == Form::kPlanes)
     run_dense(tile);
   else if (!run_sparse(tile))
     for (std::size_t more = 0; more < piece.rows; more += kPackedRows)
@@ -277,12 +254,11 @@ void BitplaneConvolution::run_dense(const Tile& tile) const {
   planes.starts = filters_.starts.data() + skipped;
   planes.inverted = filters_.inverted.data() + begin * group;
   planes.out = tile.out;
-  planes.counts = counts_;
+  planes.counts = false;
   planes.classes = classes_ == 1 ? 0 : mask_classes(tile, differing);
   for (std::size_t c = 0; c < planes.classes; ++c) differing[c] += skipped;
   planes.masks = tile.masks;
   planes.differing = differing;
-  if (counts_) return run_counts(tile, planes);
   tile.width.select(filters_.group, filters_.bits)(planes);
   store(tile);
 }
@@ -299,40 +275,6 @@ bool BitplaneConvolution::run_sparse(const Tile& tile) const {
   sparse_->run(tile, shared, tile.out);
   store(tile);
   return true;
-}
-
-// A block of channels at a time, whose counts then lie in the cache as rows of 16-bit numbers.
-void BitplaneConvolution::run_counts(const Tile& tile, PlaneCall planes) const {
-  const std::size_t group = filters_.group, width = filters_.bits + group - 1, lane_words = tile.lane_words;
-  const std::size_t filter_words = kCountRows * lane_words;
-  const std::size_t streams = count_streams(tile.width.lanes), stream = tile.width.lanes / streams;
-  const std::size_t column_words = tile.width.lanes * kCountWords;
-  const RunPlanes run = tile.width.select(group, filters_.bits);
-  Word* rows = tile.out + kCounted * filter_words;
-  std::size_t done = 0;
-  for (std::size_t begin = 0; begin < shape_.filters; begin += kCountedBlock) {
-    const std::size_t end = std::min(begin + kCountedBlock, shape_.filters);
-    for (const std::size_t needed = divide_up(end, group); done < needed; done += planes.groups) {
-      const std::size_t slot = done % (kCounted / group);
-      planes.groups = std::min(needed - done, kCounted / group - slot);
-      planes.lists = filters_.lists.data() + filters_.offsets[done];
-      planes.starts = filters_.starts.data() + done * width * group;
-      planes.out = tile.out + slot * group * filter_words;
-      run(planes);
-    }
-    for (std::size_t f = begin; f < end; f += kCountColumns)
-      tile.width.spread(tile.out + f % kCounted * filter_words, width,
-                        rows + (f - begin) / kCountColumns * column_words);
-    for (std::size_t s = 0; s * stream < tile.rows; ++s) {
-      ChainRows counts{kChainCounts, rows + s * kCountWords, streams * kCountColumns};
-      counts.column_stride = tile.width.lanes * kCountColumns;
-      counts.base = bases_.sums.data();
-      counts.mask = static_cast<std::uint16_t>((1u << width) - 1);
-      counts.base_places = bases_.places.empty() ? nullptr : bases_.places.data();
-      chain_->run_rows(counts, tile.call, tile.call.inputs + 1, tile.done + s * stream,
-                       std::min(stream, tile.rows - s * stream), begin, end);
-    }
-  }
 }
 
 std::size_t BitplaneConvolution::mask_classes(const Tile& tile, const Word** differing) const {

@@ -14,6 +14,9 @@
 #include "ops/operator.h"
 #include "ops/plane_inputs.h"
 #include "ops/sparse.h"
+#include "ops/sparse_sums.h"
+#include "ops/two_levels.h"
+#include "ops/window_totals.h"
 
 namespace sb {
 
@@ -25,18 +28,22 @@ class BitplaneConvolution final : public Operator {
   // for is taken at any cost. Before it runs it is given the same computation in the channel-packed layout.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
                                                    const Cuts& cuts, Layout layout);
-  // The same with sums, of which `chain` is given the counts of a few rows and channels at a time.
+  // The same with sums, of which `chain` is given the counts of a few rows and channels at a time; of weights
+  // of two levels unless `levels` is null.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
-                                                   bool always);
+                                                   const TwoLevels* levels, Layout layout);
+  // Sums of two products, by the sparse form alone.
+  static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& first,
+                                                   const BinaryProduct& second, Layout layout);
   // The sparse form alone: of filters of two levels, or of the sum of two products.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
                                                    const TwoLevelRule& levels, Layout layout);
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& first,
                                                    const BinaryProduct& second, const Cuts& cuts,
                                                    Layout layout);
-  // `rest` may be null where `product` gives the bits.
+  // `rest` may be null where `product` gives the bits. A chain begins with what the product gives.
   void keep_packed(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
-                   const Chain* chain = nullptr);
+                   const Chain* chain = nullptr, ChainSource source = kChainInts);
 
   void run(const Call& call) const noexcept override;
   bool by_rows(std::size_t input) const override { return input > 0; }
@@ -49,6 +56,8 @@ class BitplaneConvolution final : public Operator {
   const char* kernel() const override;
 
  private:
+  static constexpr std::size_t kMostFilters = std::size_t{1} << 16;
+  static constexpr double kDensest = 0.35;        // denser filters are never cheaper as lists
   static constexpr std::size_t kPackedRows = 32;  // that go through the channel-packed layout at a time
   struct Tile : PlaneTile {
     std::size_t filter_begin, filter_end, group;
@@ -67,16 +76,26 @@ class BitplaneConvolution final : public Operator {
   };
 
   BitplaneConvolution(const KernelTable& kernels, const ConvolutionShape& shape, bool counts);
-  static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
-                                                   const PlaneOutputs& outputs, bool counts, Layout layout);
+  static bool fits(const ConvolutionShape& shape);
   static std::unique_ptr<BitplaneConvolution> make_sparse(const KernelTable& kernels,
                                                           const ConvolutionShape& shape,
                                                           const std::optional<SparseRules>& rules,
                                                           Layout layout);
   // What dense lists of so many planes cost.
   void price_dense(std::size_t group, std::size_t listed);
+  void offer_dense(const SignRows& signs, const PlaneOutputs& outputs);
   void add_dense(PlaneFilters filters);
   void add_sparse(const SparseRules& rules);
+  void add_sparse_sums(const std::vector<const SignRows*>& products);
+  // Whether the sparse form of these costs pays; it is then offered, and the dense one only if that pays too.
+  bool keep_sparse(const double* costs);
+  bool sparse() const { return sparse_ != nullptr || sparse_sums_ != nullptr; }
+  double sparse_density() const { return sparse_ != nullptr ? sparse_->density() : sparse_sums_->density(); }
+  double listed_cost(const PlaneWidth& width) const {
+    return sparse_ != nullptr ? sparse_->listed_cost(width) : sparse_sums_->listed_cost(width);
+  }
+  double popcount_cost(std::size_t filters) const;
+  double sum_cost(const PlaneWidth& width, bool totals) const;
   bool dense() const { return !filters_.lists.empty(); }
   // `share` of all filters; with less than all there are planes only.
   Piece next_piece(std::size_t first, std::size_t left, double share = 1) const;
@@ -97,7 +116,8 @@ class BitplaneConvolution final : public Operator {
   bool run_sparse(const Tile& tile) const;
   std::size_t mask_classes(const Tile& tile, const Word** differing) const;
   void store(const Tile& tile) const;
-  void run_counts(const Tile& tile, PlaneCall planes) const;
+  void run_sums(const Tile& tile, bool sparse) const;
+  void count_groups(const Tile& tile, std::size_t end, std::size_t& done) const;
 
   const KernelTable& kernels_;
   const PlaneTable& table_;
@@ -117,8 +137,13 @@ class BitplaneConvolution final : public Operator {
   std::unique_ptr<MirroredConvolution> mirrored_;
   std::unique_ptr<Operator> product_, rest_;
   const Chain* chain_ = nullptr;
+  ChainSource packed_source_ = kChainInts;
+  // Of sums, with the values of two levels per padded channel, or none.
   bool counts_;
   SumBases bases_;
+  WindowTotals totals_;
+  std::vector<float> half_, middle_;
+  std::unique_ptr<SparseSums> sparse_sums_;
 };
 
 }  // namespace sb

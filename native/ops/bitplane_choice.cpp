@@ -26,7 +26,7 @@ double last_end(const Share* parts, std::size_t count, std::size_t threads) {
 }  // namespace
 
 const char* BitplaneConvolution::kernel() const {
-  if (sparse_ != nullptr) {
+  if (sparse()) {
     if (mirrored_ != nullptr) return "sparse bit-planes, mirrored for few positions";
     return dense() ? "sparse or dense bit-planes" : "sparse bit-planes";
   }
@@ -82,7 +82,7 @@ std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, b
   double least = kLeastSaved * cost(0, rows, 1) - kHandOver;
   std::size_t count = 0;
   for (std::size_t across = 1; across <= threads; ++across) {
-    if (across > 1 && (!by_filters || counts_ || sparse_ != nullptr || !dense())) break;
+    if (across > 1 && (!by_filters || counts_ || sparse() || !dense())) break;
     for (bool by_pieces : {false, true}) {
       Share parts[kMostParts];
       const std::size_t found = cut(rows, by_pieces ? 0 : threads / across, across, parts);
@@ -138,11 +138,11 @@ double BitplaneConvolution::break_even(std::size_t rows) const {
     other = std::min(other, dense_costs_[i] * tiles);
     if (sparse_costs_[i] * tiles >= least) continue;
     least = sparse_costs_[i] * tiles;
-    listed = sparse_->listed_cost(table_.widths[i]) * tiles;
+    listed = listed_cost(table_.widths[i]) * tiles;
   }
   if (mirrored_ != nullptr) other = std::min(other, mirrored_->cost(0, rows));
   if (std::isinf(other) || listed == 0) return 0;
-  return std::clamp(sparse_->density() * (other - least + listed) / listed, 0.0, 1.0);
+  return std::clamp(sparse_density() * (other - least + listed) / listed, 0.0, 1.0);
 }
 
 std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
@@ -171,8 +171,8 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
     }
   if (mirrored_ != nullptr) add("mirrored", rows, mirrored_->cost(0, rows), false);
   for (Choice& choice : list)
-    if (sparse_ != nullptr && choice.kernel.starts_with("sparse"))
-      choice.density = sparse_->density(), choice.break_even = break_even(rows);
+    if (sparse() && choice.kernel.starts_with("sparse"))
+      choice.density = sparse_density(), choice.break_even = break_even(rows);
   return list;
 }
 

@@ -45,6 +45,16 @@ std::vector<std::int64_t> tap_sums(const ConvolutionShape& shape, const SignRows
   return sums;
 }
 
+// Of all products together; nothing where no tap is left out.
+std::vector<std::int64_t> all_tap_sums(const ConvolutionShape& shape,
+                                       const std::vector<const SignRows*>& products) {
+  if (!skips_taps(shape)) return {};
+  std::vector<std::int64_t> sums(shape.filters * shape.window.taps(), 0);
+  for (const SignRows* signs : products)
+    std::ranges::transform(sums, tap_sums(shape, *signs), sums.begin(), std::plus());
+  return sums;
+}
+
 }  // namespace
 
 bool skips_taps(const ConvolutionShape& shape) {
@@ -52,22 +62,26 @@ bool skips_taps(const ConvolutionShape& shape) {
   return shape.pad_value == 0 && w.top + w.left + w.bottom + w.right > 0;
 }
 
-std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const SignRows& signs) {
+std::optional<SumBases> sum_bases(const ConvolutionShape& shape,
+                                  const std::vector<const SignRows*>& products) {
   const Window& w = shape.window;
   const std::size_t width = round_up(shape.filters, kChainPadding);
   const bool zeros = skips_taps(shape);
   std::vector<Positions> classes = {{0}};
   if (zeros) classes = find_classes(shape, {}, w.taps());
   if (classes.size() > kMostClasses) return {};
-  const std::vector<std::int64_t> sums = zeros ? tap_sums(shape, signs) : std::vector<std::int64_t>();
+  const std::vector<std::int64_t> sums = all_tap_sums(shape, products);
   SumBases result;
   if (classes.size() > 1) result.places.assign(w.out_height * w.out_width, 0);
   result.sums.assign(classes.size() * width, 0);
   for (std::size_t c = 0; c < classes.size(); ++c) {
+    std::vector<std::size_t> outside;
+    for (std::size_t t = 0; zeros && t < w.taps(); ++t)
+      if (input_position(shape, classes[c].front(), t) < 0) outside.push_back(t);
+    result.outside.push_back(static_cast<std::int32_t>(outside.size() * shape.in.channels));
     for (std::size_t f = 0; f < shape.filters; ++f) {
-      auto sum = static_cast<std::int64_t>(shape.depth());
-      for (std::size_t t = 0; zeros && t < w.taps(); ++t)
-        if (input_position(shape, classes[c].front(), t) < 0) sum -= sums[f * w.taps() + t];
+      auto sum = static_cast<std::int64_t>(products.size() * shape.depth());
+      for (std::size_t t : outside) sum -= sums[f * w.taps() + t];
       result.sums[c * width + f] = static_cast<std::int32_t>(sum);
     }
     if (classes.size() > 1)
@@ -94,9 +108,7 @@ std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
   if (classes.size() > kMostClasses) return {};
 
   const auto depth = static_cast<std::int64_t>(products.size() * shape.depth());
-  std::vector<std::int64_t> sums(shape.filters * taps, 0);
-  for (const SignRows* signs : products)
-    if (zeros) std::ranges::transform(sums, tap_sums(shape, *signs), sums.begin(), std::plus());
+  const std::vector<std::int64_t> sums = all_tap_sums(shape, products);
   OutputClasses result;
   result.outputs.classes = classes.size();
   result.outputs.inverted = cuts.inverted;

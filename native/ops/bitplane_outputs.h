@@ -37,13 +37,16 @@ bool skips_taps(const ConvolutionShape& shape);
 std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
                                             const std::vector<const SignRows*>& products, const Cuts& cuts);
 
-// The sum where no input differs, which positions of the same place share: what padding 0 does not count.
+// The sum of one product or several where no input differs, which positions of the same place share: what
+// padding 0 does not count.
 struct SumBases {
-  std::vector<std::int32_t> sums;    // (place, filter), rows filled up to a multiple of kChainPadding
-  std::vector<std::uint8_t> places;  // per output position; empty: place 0
+  std::vector<std::int32_t> sums;     // (place, filter), rows filled up to a multiple of kChainPadding
+  std::vector<std::uint8_t> places;   // per output position; empty: place 0
+  std::vector<std::int32_t> outside;  // per place: inputs of padding 0
 };
 
-std::optional<SumBases> sum_bases(const ConvolutionShape& shape, const SignRows& signs);
+std::optional<SumBases> sum_bases(const ConvolutionShape& shape,
+                                  const std::vector<const SignRows*>& products);
 
 // Where a tap of the window at an output position falls on the map, or -1 outside it.
 std::ptrdiff_t input_position(const ConvolutionShape& shape, std::size_t position, std::size_t tap);

@@ -126,6 +126,8 @@ void Chain::run_rows(const ChainRows& rows, const Call& call, const std::byte* c
   chain.base = rows.base;
   chain.mask = rows.mask;
   chain.base_places = rows.base_places;
+  chain.count_shift = rows.count_shift;
+  chain.levels = rows.levels;
   chain.positions = positions_;
   chain.first = call.first + done;
   chain.count = count;

@@ -17,6 +17,8 @@ struct ChainRows {
   const std::int32_t* base = nullptr;
   std::uint16_t mask = 0;
   const std::uint8_t* base_places = nullptr;
+  std::uint8_t count_shift = 1;
+  ChainLevels levels = {};
 };
 
 // Begins with input 0; further inputs are rows of floats that are added. Its result is reals, or their signs,

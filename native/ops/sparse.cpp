@@ -21,15 +21,6 @@ constexpr double kLaneCost = 1.5;
 // Totals of random inputs lie within so many times the root of the depth.
 constexpr double kUsualSpread = 3.5;
 
-const SparseTable& table_of(const KernelTable& kernels) {
-#if defined(SIGNBIT_X86_64)
-  if (&kernels == &kAvx512Kernels) return kAvx512Sparse;
-  if (&kernels == &kAvx2Kernels) return kAvx2Sparse;
-#endif
-  (void)kernels;
-  return kGenericSparse;
-}
-
 // The least and the largest number of the first `lanes` lanes.
 std::pair<std::size_t, std::size_t> extremes(const Word* totals, std::size_t bits, std::size_t lane_words,
                                              std::size_t lanes) {
@@ -55,7 +46,7 @@ std::pair<std::size_t, std::size_t> extremes(const Word* totals, std::size_t bit
 }  // namespace
 
 SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape, const SparseRules& rules)
-    : table_(table_of(kernels)),
+    : table_(sparse_table(kernels)),
       planes_(kernels.planes),
       shape_(shape),
       filters_(arrange(rules, shape.depth())),

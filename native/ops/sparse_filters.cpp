@@ -262,20 +262,41 @@ std::optional<SparseRules> sparse_rules(const SignRows& signs, const TwoLevelRul
   return rules;
 }
 
-SparseFilters arrange(const SparseRules& rules, std::size_t depth) {
+std::optional<SparseRules> count_rules(const SignRows& first, const SignRows* second) {
+  if (first.depth() > kMostDepth) return {};
+  SparseRules rules;
+  for (std::size_t f = 0; f < first.filters(); ++f) {
+    SparseRule rule;
+    rule.least = {0};
+    if (second != nullptr) {
+      rule.added = second->list(f, false);
+      rule.subtracted = first.list(f, true);
+    } else {
+      rule.inverted = ones_are_rare(first, f);
+      rule.added = first.list(f, rule.inverted);
+    }
+    rules.filters.push_back(std::move(rule));
+  }
+  return rules;
+}
+
+SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t block) {
   const std::size_t filters = rules.filters.size();
   std::vector<std::uint16_t> order(filters);
   std::iota(order.begin(), order.end(), std::uint16_t{0});
   struct Key {
-    std::size_t subtracted, added, falls, rises;
+    std::size_t block, subtracted, added, falls, rises;
     bool odd;
     auto operator<=>(const Key&) const = default;
   };
   const auto key = [&](std::size_t f) {
     const SparseRule& rule = rules.filters[f];
-    return Key{padded(rule.subtracted), padded(rule.added),
+    return Key{block == 0 ? 0 : f / block,
+               padded(rule.subtracted),
+               padded(rule.added),
                static_cast<std::size_t>(std::bit_width(rule.falls.size())),
-               static_cast<std::size_t>(std::bit_width(rule.rises.size())), rule.odd};
+               static_cast<std::size_t>(std::bit_width(rule.rises.size())),
+               rule.odd};
   };
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) < key(b); });
 
@@ -312,6 +333,15 @@ SparseFilters arrange(const SparseRules& rules, std::size_t depth) {
   result.density = static_cast<double>(rare) / static_cast<double>(filters * depth);
   result.slope = static_cast<double>(steps) / static_cast<double>(filters * depth);
   return result;
+}
+
+const SparseTable& sparse_table(const KernelTable& kernels) {
+#if defined(SIGNBIT_X86_64)
+  if (&kernels == &kAvx512Kernels) return kAvx512Sparse;
+  if (&kernels == &kAvx2Kernels) return kAvx2Sparse;
+#endif
+  (void)kernels;
+  return kGenericSparse;
 }
 
 }  // namespace sb

@@ -54,6 +54,10 @@ std::optional<SparseRules> sparse_rules(const SignRows& first, const SignRows& s
 // Padding with 0 has none.
 std::optional<SparseRules> sparse_rules(const SignRows& signs, const TwoLevelRule& levels);
 
+// Of the counts alone: of one product the rarer inputs of each filter, `inverted` where these are ones; of
+// two the ones of the first are subtracted from the zeros of the second, which may be null.
+std::optional<SparseRules> count_rules(const SignRows& first, const SignRows* second);
+
 // The share of rare inputs of all filters.
 double density(const SignRows& signs);
 
@@ -98,6 +102,9 @@ struct SparseFilters {
 
 inline constexpr std::size_t kMostRun = 32;  // filters
 
-SparseFilters arrange(const SparseRules& rules, std::size_t depth);
+// Filters of different blocks of `block` stay apart; 0: all are one.
+SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t block = 0);
+
+const SparseTable& sparse_table(const KernelTable& kernels);
 
 }  // namespace sb

@@ -148,24 +148,22 @@ class Fusion {
     drop_unread();
   }
 
-  // Sums that only a chain reads are counted on bit-planes where that costs less.
-  void place_products(const KernelTable& kernels, Layout layout) {
+  // Sums that only a chain reads, of a product, of two levels or of two products, are counted on bit-planes
+  // where that costs less.
+  void place_sums(const KernelTable& kernels, Layout layout) {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-      Stage& stage = stages_[i];
-      auto* chain = dynamic_cast<Chain*>(stage.op.get());
-      if (chain == nullptr) continue;
-      const Value value = stage.inputs[0];
-      const std::size_t before = producer_[value];
-      if (!is_product(before) || uses_[value] != 1) continue;
-      Stage& source = stages_[before];
-      auto planes = BitplaneConvolution::make(kernels, *source.product, layout == Layout::kPlanes);
-      if (planes == nullptr) continue;
-      planes->keep_packed(std::move(source.op), std::move(stage.op), chain);
-      stage.op = std::move(planes);
-      stage.inputs[0] = source.product->input;
-      stage.node = source.node;
-      done_by_[before] = i;
+      auto* chain = dynamic_cast<Chain*>(stages_[i].op.get());
+      const std::size_t before = chain == nullptr ? kNoStage : sole_source(i, 0);
+      if (before == kNoStage || stages_[before].op == nullptr) continue;
+      if (is_product(before))
+        place_product(i, before, chain, kernels, layout);
+      else if (const auto* levels = dynamic_cast<const TwoLevels*>(stages_[before].op.get());
+               levels != nullptr)
+        place_level_sums(i, before, chain, *levels, kernels, layout);
+      else
+        place_pair_sums(i, before, chain, kernels, layout);
     }
+    drop_unread();
   }
 
   std::vector<std::size_t> finish() {
@@ -189,50 +187,106 @@ class Fusion {
   void place_levels(std::size_t i, std::size_t before, const Chain& chain, const KernelTable& kernels,
                     Layout layout) {
     const auto* levels = dynamic_cast<const TwoLevels*>(stages_[before].op.get());
-    if (levels == nullptr || levels->rounds() || levels->groups() != 1) return;
-    const std::size_t first = sole_source(before, 0);
-    if (!is_product(first)) return;
+    const std::size_t first = levels == nullptr ? kNoStage : level_product(before, *levels);
+    if (first == kNoStage) return;
     const BinaryProduct& product = *stages_[first].product;
     const std::size_t filters = product.shape.filters;
     TwoLevelRule rule{levels->half(), levels->middle(), chain.shift()};
     rule.shift.resize(filters, 0.0f);
     auto planes = BitplaneConvolution::make(kernels, product, rule, layout);
     if (planes == nullptr) return;
+    std::unique_ptr<Sequence> packed = level_sums(first, before, kernels);
+    packed->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
+    planes->keep_packed(std::move(packed), nullptr);
+    replace(i, {first, before}, std::move(planes));
+  }
+
+  void place_product(std::size_t i, std::size_t before, const Chain* chain, const KernelTable& kernels,
+                     Layout layout) {
+    auto planes = BitplaneConvolution::make(kernels, *stages_[before].product, nullptr, layout);
+    if (planes == nullptr) return;
+    planes->keep_packed(std::move(stages_[before].op), std::move(stages_[i].op), chain);
+    replace(i, {before}, std::move(planes));
+  }
+
+  void place_level_sums(std::size_t i, std::size_t before, const Chain* chain, const TwoLevels& levels,
+                        const KernelTable& kernels, Layout layout) {
+    const std::size_t first = level_product(before, levels);
+    if (first == kNoStage) return;
+    auto planes = BitplaneConvolution::make(kernels, *stages_[first].product, &levels, layout);
+    if (planes == nullptr) return;
+    planes->keep_packed(level_sums(first, before, kernels), std::move(stages_[i].op), chain, kChainFloats);
+    replace(i, {first, before}, std::move(planes));
+  }
+
+  void place_pair_sums(std::size_t i, std::size_t before, const Chain* chain, const KernelTable& kernels,
+                       Layout layout) {
+    const auto [first, second] = pair_products(before);
+    if (first == kNoStage) return;
+    const BinaryProduct &a = *stages_[first].product, &b = *stages_[second].product;
+    auto planes = BitplaneConvolution::make(kernels, a, b, layout);
+    if (planes == nullptr) return;
+    planes->keep_packed(pair_sums(first, second, before), std::move(stages_[i].op), chain);
+    replace(i, {first, second, before}, std::move(planes));
+  }
+
+  // The product whose sums weights of two levels turn into reals, if nobody else reads them.
+  std::size_t level_product(std::size_t stage, const TwoLevels& levels) const {
+    if (levels.rounds() || levels.groups() != 1) return kNoStage;
+    const std::size_t first = sole_source(stage, 0);
+    return is_product(first) ? first : kNoStage;
+  }
+
+  // Takes the product and its levels over, with a window sum of their own.
+  std::unique_ptr<Sequence> level_sums(std::size_t first, std::size_t before, const KernelTable& kernels) {
+    ConvolutionShape window = stages_[first].product->shape;
+    auto packed = std::make_unique<Sequence>(row_bytes(window.in, Storage::kBits));
+    packed->add(std::move(stages_[first].op), {0}, window.filters * sizeof(std::int32_t));
+    const std::size_t filters = std::exchange(window.filters, 1);
     Filters ones;  // whose sum all filters share
-    ConvolutionShape window = product.shape;
-    window.filters = 1;
     ones.signs = SignRows(1, window.depth());
-    auto packed = std::make_unique<Sequence>(row_bytes(product.shape.in, Storage::kBits));
-    packed->add(std::move(stages_[first].op), {0}, filters * sizeof(std::int32_t));
     packed->add(std::make_unique<Convolution>(kernels, window, ones, std::vector<float>()), {0},
                 sizeof(std::int32_t));
     packed->add(std::move(stages_[before].op), {1, 2}, filters * sizeof(float));
-    packed->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
-    planes->keep_packed(std::move(packed), nullptr);
     --uses_[stages_[before].inputs[1]];
-    replace(i, {first, before}, std::move(planes));
+    return packed;
+  }
+
+  // Two products of the same inputs that nobody reads but the stage which adds them, or kNoStage.
+  std::pair<std::size_t, std::size_t> pair_products(std::size_t stage) const {
+    const std::pair<std::size_t, std::size_t> none = {kNoStage, kNoStage};
+    if (dynamic_cast<const AddInts*>(stages_[stage].op.get()) == nullptr) return none;
+    if (stages_[stage].inputs.size() != 2) return none;
+    const std::size_t first = sole_source(stage, 0), second = sole_source(stage, 1);
+    if (!is_product(first) || !is_product(second)) return none;
+    const BinaryProduct &a = *stages_[first].product, &b = *stages_[second].product;
+    const bool same = a.input == b.input && a.shape.filters == b.shape.filters &&
+                      a.shape.window == b.shape.window && a.shape.pad_value == b.shape.pad_value &&
+                      a.shape.groups == b.shape.groups;
+    return same ? std::pair{first, second} : none;
+  }
+
+  std::unique_ptr<Sequence> pair_sums(std::size_t first, std::size_t second, std::size_t before) {
+    const BinaryProduct& product = *stages_[first].product;
+    const std::size_t row = product.shape.filters * sizeof(std::int32_t);
+    auto packed = std::make_unique<Sequence>(row_bytes(product.shape.in, Storage::kBits));
+    packed->add(std::move(stages_[first].op), {0}, row);
+    packed->add(std::move(stages_[second].op), {0}, row);
+    packed->add(std::move(stages_[before].op), {1, 2}, row);
+    --uses_[product.input];
+    return packed;
   }
 
   void place_pair(std::size_t i, std::size_t before, const Threshold& threshold, const KernelTable& kernels,
                   Layout layout) {
-    if (dynamic_cast<const AddInts*>(stages_[before].op.get()) == nullptr) return;
-    if (stages_[before].inputs.size() != 2) return;
-    const std::size_t first = sole_source(before, 0), second = sole_source(before, 1);
-    if (!is_product(first) || !is_product(second)) return;
+    const auto [first, second] = pair_products(before);
+    if (first == kNoStage) return;
     const BinaryProduct &a = *stages_[first].product, &b = *stages_[second].product;
-    const std::size_t filters = a.shape.filters;
-    if (a.input != b.input || filters != b.shape.filters || !(a.shape.window == b.shape.window) ||
-        a.shape.pad_value != b.shape.pad_value || a.shape.groups != b.shape.groups)
-      return;
     auto planes = BitplaneConvolution::make(kernels, a, b, threshold.plain_cuts(), layout);
     if (planes == nullptr) return;
-    auto packed = std::make_unique<Sequence>(row_bytes(a.shape.in, Storage::kBits));
-    packed->add(std::move(stages_[first].op), {0}, filters * sizeof(std::int32_t));
-    packed->add(std::move(stages_[second].op), {0}, filters * sizeof(std::int32_t));
-    packed->add(std::move(stages_[before].op), {1, 2}, filters * sizeof(std::int32_t));
-    packed->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
+    std::unique_ptr<Sequence> packed = pair_sums(first, second, before);
+    packed->add(std::move(stages_[i].op), {3}, words_for(a.shape.filters) * sizeof(Word));
     planes->keep_packed(std::move(packed), nullptr);
-    --uses_[a.input];
     replace(i, {first, second, before}, std::move(planes));
   }
 
@@ -240,7 +294,7 @@ class Fusion {
   void replace(std::size_t i, const std::vector<std::size_t>& others, std::unique_ptr<Operator> op) {
     Stage& stage = stages_[i];
     stage.op = std::move(op);
-    stage.inputs = {stages_[others.front()].product->input};
+    stage.inputs[0] = stages_[others.front()].product->input;
     stage.node = stages_[others.front()].node;
     for (std::size_t other : others) done_by_[other] = i;
   }
@@ -272,7 +326,7 @@ std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>&
   fusion.give_chains();
   if (layout != Layout::kPacked) {
     fusion.place_sparse(kernels, layout);
-    fusion.place_products(kernels, layout);
+    fusion.place_sums(kernels, layout);
   }
   return fusion.finish();
 }

@@ -75,6 +75,7 @@ void test_chain(const KernelTable& table, std::size_t channels, ChainSource sour
   call.column_stride = kRows * kChainColumns;
   call.base = base.data();
   call.mask = 0x3ff;
+  call.count_shift = 1;
   call.base_places = places.data();
   call.positions = positions;
   call.first = 3;

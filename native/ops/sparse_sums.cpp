@@ -1,0 +1,89 @@
+#include "ops/sparse_sums.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/memory.h"
+
+namespace sb {
+namespace {
+
+std::size_t bits_of(const SparseRun& run) {
+  const auto needed = static_cast<std::size_t>(std::bit_width(std::max(run.subtracted, run.added)));
+  return sparse_bits(needed + (run.subtracted > 0 ? 1 : 0));
+}
+
+}  // namespace
+
+std::unique_ptr<SparseSums> SparseSums::make(const KernelTable& kernels, const ConvolutionShape& shape,
+                                             const std::vector<const SignRows*>& products,
+                                             const SumBases& bases) {
+  const bool pair = products.size() == 2;
+  const std::optional<SparseRules> rules = count_rules(*products[0], pair ? products[1] : nullptr);
+  if (!rules.has_value()) return nullptr;
+  return std::unique_ptr<SparseSums>(new SparseSums(kernels, *rules, shape.depth(), pair, bases));
+}
+
+// With A of r listed inputs -1 the sum is S - 2 r + 4 A where ones are rare, and the opposite where zeros
+// are. That of two products is 2 (r2 - r1) + 4 (A1 - A2), r1 ones of the first and r2 zeros of the second.
+// Inputs of padding 0 are +1 in S and in the lists; `bases` know what a filter must not count of them.
+SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std::size_t depth, bool pair,
+                       const SumBases& bases)
+    : table_(sparse_table(kernels)), planes_(kernels.planes), filters_(arrange(rules, depth, kBlock)) {
+  const std::size_t filters = rules.filters.size(), padded = round_up(filters, kChainPadding);
+  const auto all = static_cast<std::int32_t>((pair ? 2 : 1) * depth);
+  bases_ = bases.sums;
+  if (!pair) signs_.assign(padded, 0.0f);
+  blocks_.assign(divide_up(filters, kBlock), {0, 0, 0});
+  for (std::size_t i = 0; i < filters_.runs.size(); ++i) {
+    const SparseRun& run = filters_.runs[i];
+    const std::size_t bits = bits_of(run);
+    Block& block = blocks_[filters_.places[run.first] / kBlock];
+    if (block.runs++ == 0) block.run = i;
+    block.bits = std::max(block.bits, bits);
+    for (std::size_t entry = run.first; entry < run.first + run.count; ++entry) {
+      const std::size_t f = filters_.places[entry];
+      const SparseRule& rule = rules.filters[f];
+      const auto added = static_cast<std::int32_t>(rule.added.size()),
+                 subtracted = static_cast<std::int32_t>(rule.subtracted.size());
+      const std::int32_t origin = run.subtracted > 0 ? (1 << (bits - 1)) - 1 : 0;
+      std::int32_t constant = 2 * (added - subtracted) + 4 * origin, sign = pair ? 0 : -1;
+      if (rule.inverted) constant = 4 * ((1 << bits) - 1) - 2 * added, sign = 1;
+      if (!pair) signs_[f] = static_cast<float>(sign);
+      for (std::size_t place = 0; place < bases.outside.size(); ++place)
+        bases_[place * padded + f] += constant + sign * bases.outside[place] - all;
+      slots_.push_back(static_cast<std::uint16_t>(f % kBlock));
+    }
+  }
+}
+
+double SparseSums::listed_cost(const PlaneWidth& width) const {
+  return static_cast<double>(width.plane_cost) * static_cast<double>(filters_.listed);
+}
+
+double SparseSums::cost(const PlaneWidth& width) const {
+  const float filter = table_.widths[&width - planes_.widths].filter_cost;
+  return listed_cost(width) + static_cast<double>(filters_.places.size()) * static_cast<double>(filter);
+}
+
+void SparseSums::count(const PlaneTile& tile, std::size_t begin, Word* out) const {
+  const SparseWidth& width = table_.widths[&tile.width - planes_.widths];
+  const Block& block = blocks_[begin / kBlock];
+  SparseCall call{};
+  call.planes = tile.planes;
+  call.out = out;
+  call.counts = true;
+  call.count_bits = block.bits;
+  for (std::size_t i = block.run; i < block.run + block.runs; ++i) {
+    const SparseRun& run = filters_.runs[i];
+    call.lists = filters_.lists.data() + run.lists;
+    call.subtracted = run.subtracted;
+    call.added = run.added;
+    call.filters = run.count;
+    call.places = slots_.data() + run.first;
+    call.inverted = filters_.inverted.data() + run.first;
+    width.select(bits_of(run))(call);
+  }
+}
+
+}  // namespace sb
