@@ -5,12 +5,11 @@ import os
 import tempfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from signbit.packed import edges as edge_types
@@ -19,7 +18,7 @@ from signbit.packed.edges import Edge, GraphError
 from signbit.packed.graph import MAX_NODES, Graph
 from signbit.packed.image import ImagePreparation
 from signbit.packed.nodes import NODES, BinaryConv, BinaryLinear, Node
-from signbit.packed.schema import from_json, tensor_fields, to_json
+from signbit.packed.schema import dtype_name, from_json, tensor_fields, to_json
 from signbit.packed.weights import ENCODINGS, BinaryWeights, Gaps
 
 VERSION = "1"
@@ -101,7 +100,7 @@ def _checksum(text: str, tensors: Mapping[str, Array]) -> str:
     total = zlib.crc32(text.encode())
     for name, tensor in sorted(tensors.items()):
         size = "x".join(map(str, tensor.shape))
-        total = zlib.crc32(f"{name}:{tensor.dtype}:{size}".encode(), total)
+        total = zlib.crc32(f"{name}:{dtype_name(tensor.dtype)}:{size}".encode(), total)
         total = zlib.crc32(np.ascontiguousarray(tensor).data, total)
     return f"{total:08x}"
 
@@ -138,9 +137,9 @@ def load(path: str | Path, *, streams: bool = True) -> Graph:
         if source.exists() and not source.is_file():
             raise PackedFileError(f"{str(source)!r} is not a file; a packed model is one .sbit file")
         with safe_open(source, framework="numpy") as file:
-            names = file.keys()  # a method: an open file is no mapping
-            slices = {name: file.get_slice(name) for name in names}
-            return _read(file.metadata() or {}, slices, file, streams=streams)
+            metadata = file.metadata() or {}
+        stored = dict(deserialize(source.read_bytes()))  # type: ignore[no-untyped-call]
+        return _read(metadata, stored, streams=streams)
     except FileNotFoundError:
         raise PackedFileError(f"packed model {str(source)!r} does not exist") from None
     except GraphError as error:
@@ -149,7 +148,7 @@ def load(path: str | Path, *, streams: bool = True) -> Graph:
         raise PackedFileError(f"{str(source)!r} is not a packed model, or is damaged: {error}") from None
 
 
-def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any, *, streams: bool) -> Graph:
+def _read(metadata: Mapping[str, str], stored: dict[str, Any], *, streams: bool) -> Graph:
     if metadata.get("format") != "signbit":
         raise GraphError("the safetensors file holds no signbit model")
     for key, value in _HEADER.items():
@@ -171,7 +170,7 @@ def _read(metadata: Mapping[str, str], slices: Mapping[str, Any], file: Any, *, 
         raise GraphError(f"{len(document['nodes'])} nodes are more than {MAX_NODES}")
     if not all(isinstance(label, str) for label in document["labels"]):
         raise GraphError("a label is not a string")
-    tensors = _Tensors(slices, file)
+    tensors = _Tensors(stored)
     inputs = {name: _edge(edge) for name, edge in document["inputs"].items()}
     if len(inputs) != 1:
         raise GraphError(f"a packed model has one input, not {len(inputs)}")
@@ -229,7 +228,7 @@ def _node(document: Any, tensors: "_Tensors") -> Node:
     try:
         cls = NODES[op]
         arrays: dict[str, Any] = tensors.take(name, cls)
-        if any(f.name == "weight" for f in fields(cls)) and "weight" not in tensor_fields(cls):
+        if "weight" in cls.__annotations__ and "weight" not in tensor_fields(cls):
             arrays["weight"] = _weights(name, document.pop("weight", None), tensors)
         return from_json(cls, document, **arrays)
     except GraphError as error:
@@ -247,24 +246,23 @@ def _weights(name: str, document: Any, tensors: "_Tensors") -> BinaryWeights:
 class _Tensors:
     """The tensors of a file, each read once, dtype checked first; leftovers are an error."""
 
-    def __init__(self, slices: Mapping[str, Any], file: Any) -> None:
+    def __init__(self, stored: dict[str, Any]) -> None:
         self.read: dict[str, Array] = {}
-        self._slices = dict(slices)
-        self._file = file
+        self._stored = stored
 
     def take(self, prefix: str, cls: type) -> dict[str, Array]:
         arrays: dict[str, Array] = {}
         for name, allowed in tensor_fields(cls).items():
             key = f"{prefix}.{name}"
-            found = self._slices.pop(key, None)
+            found = self._stored.pop(key, None)
             if found is None:
                 continue
-            dtype = _DTYPES.get(found.get_dtype(), found.get_dtype())
+            dtype = _DTYPES.get(found["dtype"], found["dtype"])
             if dtype not in allowed:
                 raise GraphError(f"tensor {key!r} is {dtype}, expected {' or '.join(allowed)}")
-            arrays[name] = self.read[key] = self._file.get_tensor(key)
+            arrays[name] = self.read[key] = np.frombuffer(found["data"], dtype).reshape(found["shape"])
         return arrays
 
     def expect_all_read(self) -> None:
-        if self._slices:
-            raise GraphError(f"tensor {min(self._slices)!r} belongs to no node")
+        if self._stored:
+            raise GraphError(f"tensor {min(self._stored)!r} belongs to no node")

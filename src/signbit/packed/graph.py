@@ -1,15 +1,15 @@
 """A network as a graph of packed nodes: the one thing that training and running share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 
 from signbit.packed.edges import Edge, GraphError, Image, check_edge
 from signbit.packed.image import ImagePreparation
-from signbit.packed.nodes import BinaryConv, BinaryLinear, Conv, Linear, Node, Pool, WindowSum
-from signbit.packed.schema import tensor_fields
-from signbit.packed.weights import MAX_COMPRESSED, Dense
+from signbit.packed.nodes import BinaryConv, BinaryLinear, Node
+from signbit.packed.schema import dtype_name, tensor_fields
+from signbit.packed.weights import MAX_COMPRESSED, Codebook, Dense, Gaps
 
 MAX_NODES = 10_000
 MAX_TOTAL = 2**30
@@ -55,7 +55,7 @@ class Graph:
             raise GraphError(f"the edges of one sample hold more than {MAX_TOTAL} values")
         if (coded := sum(_coded_weights(node, edges) for node in self.nodes)) > MAX_COMPRESSED:
             raise GraphError(f"{coded} coded weights are more than {MAX_COMPRESSED}")
-        if sum(prod(edges[node.name].shape) * _terms(node, edges[node.inputs[0]]) for node in self.nodes) > MAX_WORK:
+        if sum(prod(edges[node.name].shape) * node.terms(edges[node.inputs[0]]) for node in self.nodes) > MAX_WORK:
             raise GraphError(f"one sample takes more than {MAX_WORK} additions")
         if self.output not in edges:
             raise GraphError(f"output {self.output!r} is not a node")
@@ -82,7 +82,8 @@ class Graph:
 def _infer(node: Node, edges: Mapping[str, Edge]) -> Edge:
     sources = [edges[source] for source in node.inputs]
     _check_dtypes(node)
-    _check_dtypes(getattr(node, "weight", None))
+    if isinstance(weight := getattr(node, "weight", None), Dense | Gaps | Codebook):
+        _check_dtypes(weight)
     try:
         edge = node.infer(*sources)
     except (ValueError, TypeError, IndexError) as error:
@@ -93,32 +94,19 @@ def _infer(node: Node, edges: Mapping[str, Edge]) -> Edge:
 
 
 def _check_dtypes(holder: object) -> None:
-    if not is_dataclass(holder):
-        return
     for name, allowed in tensor_fields(type(holder)).items():
         array = getattr(holder, name)
-        given = getattr(array, "dtype", type(array).__name__)
-        if array is not None and str(given) not in allowed:
+        if array is None:
+            continue
+        given = dtype_name(array.dtype) if hasattr(array, "dtype") else type(array).__name__
+        if given not in allowed:
             raise GraphError(f"{name} is {given}, expected {' or '.join(allowed)}")
-
-
-def _terms(node: Node, x: Edge) -> int:
-    """How many values of the input make one value of the output."""
-    match node:
-        case BinaryConv() | BinaryLinear():
-            return node.depth(x)
-        case Conv() | Linear():
-            return prod(node.weight.shape[1:])
-        case Pool():
-            return node.window.taps
-        case WindowSum():
-            return x.shape[0] // node.groups * (1 if node.window is None else node.window.taps)
-    return len(node.inputs)
 
 
 def _coded_weights(node: Node, edges: Mapping[str, Edge]) -> int:
     """How many weights the node unfolds from gaps or a codebook: each few bytes, so their total needs a limit."""
-    if not isinstance(node, BinaryConv | BinaryLinear) or isinstance(node.weight, Dense):
+    coded = isinstance(getattr(node, "weight", None), Gaps | Codebook)  # quick: most nodes have no such weight
+    if not coded or not isinstance(node, BinaryConv | BinaryLinear):
         return 0
     return node.filters * node.depth(edges[node.inputs[0]])
 

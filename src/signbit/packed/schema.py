@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
 from typing import Any, Literal, TypeVar
@@ -19,15 +19,27 @@ T = TypeVar("T")
 _type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 
 
-def scalar_fields(cls: type) -> dict[str, Any]:
-    """Types of the fields that are stored as JSON, by name: all but arrays and weights."""
+def _scalar_fields(cls: type) -> Mapping[str, Any]:
     hints = _type_hints(cls)
-    return {f.name: hints[f.name] for f in fields(cls) if f.init and "dtype" not in f.metadata and f.name != "weight"}
+    names = [f.name for f in fields(cls) if f.init and "dtype" not in f.metadata and f.name != "weight"]
+    return types.MappingProxyType({name: hints[name] for name in names})
 
 
-def tensor_fields(cls: type) -> dict[str, tuple[str, ...]]:
-    """Allowed dtypes of the fields that are stored as tensors, by name."""
-    return {f.name: f.metadata["dtype"] for f in fields(cls) if "dtype" in f.metadata}
+def _tensor_fields(cls: type) -> Mapping[str, tuple[str, ...]]:
+    return types.MappingProxyType({f.name: f.metadata["dtype"] for f in fields(cls) if "dtype" in f.metadata})
+
+
+scalar_fields: Callable[[type], Mapping[str, Any]] = cache(_scalar_fields)
+"""Types of the fields of a dataclass that are stored as JSON, by name: all but arrays and weights."""
+
+tensor_fields: Callable[[type], Mapping[str, tuple[str, ...]]] = cache(_tensor_fields)
+"""Allowed dtypes of the fields of a dataclass that are stored as tensors, by name."""
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Such as "float32"; numpy composes it anew every time."""
+    return str(dtype)
 
 
 def to_json(value: Any) -> dict[str, Any]:
@@ -48,8 +60,8 @@ def from_json(cls: type[T], document: Any, **rest: Any) -> T:
     if not isinstance(document, dict):
         raise GraphError(f"{cls.__name__} must be an object, got {_short(document)}")
     hints = scalar_fields(cls)
-    if unknown := sorted(set(document) - set(hints)):
-        raise GraphError(f"{cls.__name__} has no field {unknown[0]!r}")
+    if not document.keys() <= hints.keys():
+        raise GraphError(f"{cls.__name__} has no field {min(document.keys() - hints.keys())!r}")
     try:
         return cls(**{name: _value(hints[name], v, name) for name, v in document.items()}, **rest)
     except TypeError:
@@ -58,8 +70,13 @@ def from_json(cls: type[T], document: Any, **rest: Any) -> T:
         raise GraphError(f"{cls.__name__} lacks some of its fields {', '.join(missing)}") from None
 
 
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(hint), typing.get_args(hint)
+
+
 def _value(hint: Any, value: Any, name: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = _parts(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and types.NoneType in arguments:
             return None

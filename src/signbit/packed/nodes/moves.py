@@ -43,6 +43,10 @@ class Pool(RealNode):
     mode: Literal["max", "sum", "mean"] = "max"
     count_padding: bool = False
 
+    def terms(self, edge: Edge) -> int:
+        """The positions under the window."""
+        return self.window.taps
+
     def infer(self, *edges: Edge) -> Edge:
         """Max keeps the kind; sum needs integers or bits and gives Int; mean gives Real."""
         (x,) = edges

@@ -30,7 +30,7 @@ def expect_shape(name: str, value: Array | None, *shapes: tuple[int, ...]) -> No
 
 def expect_finite(name: str, value: Array | None) -> None:
     """Raises `GraphError` if the array holds NaN or an infinity."""
-    if value is not None and not np.isfinite(value).all():
+    if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all():
         raise GraphError(f"{name} holds a value that is not finite")
 
 
@@ -44,6 +44,10 @@ class Node(ABC):
     @abstractmethod
     def infer(self, *edges: Edge) -> Edge:
         """The output edge for these input edges."""
+
+    def terms(self, edge: Edge) -> int:
+        """How many values make one value of the output, the first input being `edge`."""
+        return len(self.inputs)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,6 +1,7 @@
 """Sums of products: binary and real convolutions and matrices, and the sum that all filters of a layer share."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -38,6 +39,10 @@ class BinaryConv(RealNode):
         """Weights of one filter."""
         return edge.shape[0] // self.groups * self.window.taps
 
+    def terms(self, edge: Edge) -> int:
+        """Weights of one filter."""
+        return self.depth(edge)
+
     def infer(self, *edges: Edge) -> Edge:
         """Int, or Real with `levels` or on a real input."""
         x = edges[0]
@@ -62,6 +67,10 @@ class BinaryLinear(RealNode):
     def depth(self, edge: Edge) -> int:
         """Weights of one filter."""
         return edge.shape[0]
+
+    def terms(self, edge: Edge) -> int:
+        """Weights of one filter."""
+        return self.depth(edge)
 
     def infer(self, *edges: Edge) -> Edge:
         """Int, or Real with `levels` or on a real input."""
@@ -97,6 +106,10 @@ class WindowSum(Node):
     groups: int = 1
     pad_value: Literal[-1, 0, 1] = 1
 
+    def terms(self, edge: Edge) -> int:
+        """The inputs of a window."""
+        return edge.shape[0] // self.groups * (1 if self.window is None else self.window.taps)
+
     def infer(self, *edges: Edge) -> Edge:
         """Int (groups, H', W'); without a window the sum of a vector, (1,)."""
         (x,) = edges
@@ -118,6 +131,10 @@ class Conv(RealNode):
     weight: Array = tensor("float32", "int8")
     bias: Array | None = tensor("float32", optional=True)
 
+    def terms(self, edge: Edge) -> int:
+        """Weights of one filter."""
+        return prod(self.weight.shape[1:])
+
     def infer(self, *edges: Edge) -> Edge:
         """Real for float32 weights, Int for int8."""
         (x,) = edges
@@ -135,6 +152,10 @@ class Linear(RealNode):
 
     weight: Array = tensor("float32", "int8")
     bias: Array | None = tensor("float32", optional=True)
+
+    def terms(self, edge: Edge) -> int:
+        """Weights of one filter."""
+        return prod(self.weight.shape[1:])
 
     def infer(self, *edges: Edge) -> Edge:
         """Real for float32 weights, Int for int8."""
@@ -157,6 +178,7 @@ def _dense_output(node: Conv | Linear, x: Edge, shape: tuple[int, ...]) -> Edge:
     low, high = integer_range(x)
     signed, unsigned = low >= -128 and high <= 127, low >= 0 and high <= 255
     expect(signed or unsigned, f"int8 weights need 8-bit inputs, got {describe(x)}")
-    total = int(np.abs(node.weight.astype(np.int64)).reshape(shape[0], -1).sum(axis=1).max(initial=0))
+    magnitudes = np.abs(node.weight, dtype=np.int16).reshape(shape[0], -1)
+    total = int(magnitudes.sum(axis=1, dtype=np.int64).max(initial=0))
     reach = total * max(abs(low), abs(high))
     return Int(shape, -reach, reach)
