@@ -65,8 +65,11 @@ struct Bytes {
   static size_t elements(size_t depth) { return (depth + 3) / 4 * 4; }
 
   static void pack_block(const Weight* weight, size_t count, size_t depth, Packed* packed) {
-    for (size_t column = 0; column < count; ++column)
-      for (size_t k = 0; k < depth; ++k) packed[k / 4 * 64 + column * 4 + k % 4] = weight[column * depth + k];
+    for (size_t column = 0; column < count; ++column, weight += depth) {
+      size_t k = 0;
+      for (; k + 4 <= depth; k += 4) memcpy(packed + k * kColumns + column * 4, weight + k, 4);
+      for (; k < depth; ++k) packed[k / 4 * 64 + column * 4 + k % 4] = weight[k];
+    }
   }
 
   template <int R, int B>

@@ -52,6 +52,7 @@ constexpr PlaneTable kPlanes = {
     2,
     list_planes,
     transpose,
+    turn_nine,
     {0.39f, 0.147f},
     {1.3f, 3.3f},
     {2.5f, 0.8f},

@@ -51,6 +51,7 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 
 #include "kernels/lists-avx512-inl.h"
 #include "kernels/mirror-avx512-inl.h"
+#include "kernels/taps-avx512-inl.h"
 
 constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f, 0.72f),
                                  plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f, 0.58f),
@@ -58,6 +59,7 @@ constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.
                                 3,
                                 list_planes_wide,
                                 transpose,
+                                turn_nine_wide,
                                 {0.155f, 0.052f},
                                 {1.1f, 3.1f},
                                 {2.2f, 0.6f},

@@ -262,6 +262,7 @@ void shift_planes(const ShiftCall& call) {
 
 #include "kernels/lists-inl.h"
 #include "kernels/mirror-inl.h"
+#include "kernels/taps-inl.h"
 
 template <class V>
 constexpr PlaneWidth plane_width(void (*spread)(const uint64_t*, size_t, uint64_t*), float plane,

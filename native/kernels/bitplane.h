@@ -88,6 +88,9 @@ struct PlaneTable {
   size_t (*list)(const ListCall& call);  // gives the entries written
   // The 64 x 64 bits of rows `in` become the columns of `out`; strides in words.
   void (*transpose)(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_stride);
+  // Of 64 channels of nine bits that follow one another, bit t of channel c becomes bit c of word t. Eight
+  // bytes more may be read.
+  void (*turn_nine)(const uint8_t* bits, uint64_t* out);
   float popcount_cost[2];  // of the channel-packed layout, per row and filter: for itself, and per word
   float patch_cost[2];     // of a row that it must gather, per tap of whole words, and of others
   float gather_cost[2];    // of a lane whose inputs are no shifted map, per tap: for itself, and per word

@@ -113,6 +113,7 @@ constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<T
                                 1,
                                 list_planes,
                                 transpose,
+                                turn_nine,
                                 {1.0f, 0.9f},
                                 {1.3f, 3.3f},
                                 {2.5f, 0.8f},

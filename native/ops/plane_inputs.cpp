@@ -24,6 +24,22 @@ std::ptrdiff_t shift_of(const ConvolutionShape& shape, std::size_t tap) {
   return from_left - static_cast<std::ptrdiff_t>(w.left + w.top * shape.in.width);
 }
 
+// The positions of a line, of as many inputs, whose tap lies on it.
+struct Reach {
+  std::size_t begin, end;
+  Reach(std::size_t tap, std::size_t padding, std::size_t size)
+      : begin(std::min(size, padding - std::min(padding, tap))),
+        end(std::max(begin, size - std::min(size, tap - std::min(padding, tap)))) {}
+};
+
+void set_bits(Word* row, std::size_t begin, std::size_t end) {
+  while (begin < end) {
+    const std::size_t place = begin % kWordBits, count = std::min(kWordBits - place, end - begin);
+    row[begin / kWordBits] |= low_bits(count) << place;
+    begin += count;
+  }
+}
+
 }  // namespace
 
 PlaneInputs::PlaneInputs(const PlaneTable& table, const ConvolutionShape& shape)
@@ -41,9 +57,13 @@ void PlaneInputs::find_valid_taps() {
   if (!shifts_) return;
   const std::size_t taps = shape_.window.taps(), row = words_for(positions_);
   valid_.assign(taps * row, 0);
-  for (std::size_t t = 0; t < taps; ++t)
-    for (std::size_t p = 0; p < positions_; ++p)
-      set_bit(valid_.data() + t * row, p, input_position(shape_, p, t) >= 0);
+  const Window& w = shape_.window;
+  for (std::size_t t = 0; t < taps; ++t) {
+    const Reach down(t / w.kernel_x * w.dilation_y, w.top, shape_.in.height);
+    const Reach right(t % w.kernel_x * w.dilation_x, w.left, shape_.in.width);
+    for (std::size_t y = down.begin; y < down.end; ++y)
+      set_bits(valid_.data() + t * row, y * w.out_width + right.begin, y * w.out_width + right.end);
+  }
 }
 
 std::size_t PlaneInputs::source_words(const PlaneWidth& width) const {

@@ -13,6 +13,7 @@ namespace sb {
 namespace {
 
 constexpr std::size_t kMaxPackedBytes = std::size_t{1} << 31;
+constexpr std::size_t kMostNarrow = std::size_t{1} << 20;
 
 // Rounds floats in place of a copy; for real outputs of products in a narrower format.
 class RoundReals final : public Operator {
@@ -63,14 +64,15 @@ Window whole_map(const Edge& map) {
 }
 
 // Reads weights stored as (filters, channel, kernel row, kernel column) into (filters, row, column, channel).
-template <class T, class At>
-std::vector<T> channels_last(const ConvolutionShape& shape, At at) {
+template <class T>
+std::vector<T> channels_last(const ConvolutionShape& shape, std::vector<T> values) {
+  if (shape.window.taps() == 1) return values;
   const std::size_t channels = shape.group_channels(), taps = shape.window.taps(), depth = shape.depth();
   std::vector<T> weights(shape.filters * depth);
   for (std::size_t f = 0; f < shape.filters; ++f)
     for (std::size_t c = 0; c < channels; ++c)
       for (std::size_t t = 0; t < taps; ++t)
-        weights[f * depth + t * channels + c] = static_cast<T>(at((f * channels + c) * taps + t));
+        weights[f * depth + t * channels + c] = values[(f * channels + c) * taps + t];
   return weights;
 }
 
@@ -168,7 +170,8 @@ Value build_binary(NodeReader& node, Value source, const std::vector<Value>& inp
   if (shape.in.kind == Kind::kInt) plan.explain("the input is integers, not bits");
   if (shape.in.kind == Kind::kReal) plan.explain("the input is real: ±1 weights multiply as float32");
   Filters filters;
-  filters.signs = sign_rows(bits, shape.filters, shape.group_channels(), shape.window.taps());
+  filters.signs =
+      sign_rows(plan.kernels().planes, bits, shape.filters, shape.group_channels(), shape.window.taps());
   if (line != nullptr)  // the pixels' products, scaled by the weights; what is added to them is in the start
     for (std::size_t f = 0; f < shape.filters; ++f)
       for (std::size_t k = 0; k < shape.depth(); ++k)
@@ -190,17 +193,17 @@ Value build_dense(NodeReader& node, Value source, ConvolutionShape shape,
   const Edge plain = output_shape(shape, node.input().vector);
   Filters filters;
   if (weight->type != Type::kInt8) {
-    const std::vector<float> values = node.array<float>("weight", weight_shape);
+    std::vector<float> values = node.array<float>("weight", weight_shape);
     std::vector<float> bias;
     if (node.has("bias")) bias = node.array<float>("bias", {shape.filters});
     node.expect(shape.in.kind != Kind::kImage, "float32 weights need integers, bits or reals");
     const Edge out = node.real_output(plain);
     shape.storage = Storage::kFloats;
     if (!node.ok() || !fits_memory(node, shape, plan)) return kNoValue;
-    filters.floats = channels_last<float>(shape, [&](std::size_t i) { return values[i]; });
+    filters.floats = channels_last(shape, std::move(values));
     return emit_product(source, shape, filters, bias, out, plan);
   }
-  const std::vector<std::int8_t> values = node.array<std::int8_t>("weight", weight_shape);
+  std::vector<std::int8_t> values = node.array<std::int8_t>("weight", weight_shape);
   node.expect(!node.has("bias"), "int8 sums take no bias");
   node.expect(shape.in.integral() && (within(shape.in, -128, 127) || within(shape.in, 0, 255)),
               "int8 weights need 8-bit inputs, got " + describe(shape.in));
@@ -208,15 +211,19 @@ Value build_dense(NodeReader& node, Value source, ConvolutionShape shape,
   std::int64_t total = 0;
   for (std::size_t f = 0; f < shape.filters; ++f) {
     std::int64_t row = 0;
-    for (std::size_t k = 0; k < shape.depth(); ++k)
-      row += std::abs(static_cast<int>(values[f * shape.depth() + k]));
+    for (std::size_t k = 0; k < shape.depth();) {
+      std::int32_t some = 0;  // of few enough to fit: narrow sums go several at a time
+      for (const std::size_t end = std::min(shape.depth(), k + kMostNarrow); k < end; ++k)
+        some += std::abs(std::int32_t{values[f * shape.depth() + k]});
+      row += some;
+    }
     total = std::max(total, row);
   }
   const std::int64_t reach = total * std::max(std::abs(shape.in.low), std::abs(shape.in.high));
   const Edge out = node.output(as_int(plain, -reach, reach));
   shape.storage = integer_storage(shape.in);
   if (!node.ok() || !fits_memory(node, shape, plan)) return kNoValue;
-  filters.bytes = channels_last<std::int8_t>(shape, [&](std::size_t i) { return values[i]; });
+  filters.bytes = channels_last(shape, std::move(values));
   return emit_product(source, shape, filters, {}, out, plan);
 }
 

@@ -28,17 +28,7 @@ void put(Word bits, std::size_t count, Word* row, std::size_t at) {
   if (shift + count > kWordBits) row[at / kWordBits + 1] |= bits >> (kWordBits - shift);
 }
 
-// Of eight channels of nine taps that follow one another, a byte for each tap: the bits of a tap lie nine
-// places apart, so that the products of eight of them with 2^0, 2^8, ... meet in the highest byte.
-void turn_nine(const std::uint8_t* bits, std::size_t at, std::size_t place, Word* taps) {
-  const Word low = load_word(bits, at), high = load_bytes(bits + at / 8 + 8) >> (at % 8);
-  for (std::size_t t = 0; t < 9; ++t) {
-    const Word apart = t == 0 ? low : low >> t | high << (kWordBits - t);
-    taps[t] |= ((apart & 0x8040201008040201u) * 0x0101010101010101u) >> 56 << place;
-  }
-}
-
-// The same for eight of any number of taps.
+// Of eight channels that follow one another, a byte for each of eight taps.
 void turn_eight(const std::uint8_t* bits, std::size_t at, std::size_t all, std::size_t place, Word* taps) {
   Word block = 0;
   for (std::size_t i = 0; i < 8; ++i) block |= (load_word(bits, at + i * all) & 0xff) << (8 * i);
@@ -47,20 +37,22 @@ void turn_eight(const std::uint8_t* bits, std::size_t at, std::size_t all, std::
 }
 
 // One filter, from bit `at` on.
-void turn_filter(const std::uint8_t* bits, std::size_t at, std::size_t channels, std::size_t taps,
-                 Word* row) {
-  const std::size_t step = taps == 9 ? 9 : 8;
+void turn_filter(const PlaneTable& table, const std::uint8_t* bits, std::size_t at, std::size_t channels,
+                 std::size_t taps, Word* row) {
   for (std::size_t c = 0; c < channels; c += kWordBits) {
-    const std::size_t count = std::min(kWordBits, channels - c);
-    for (std::size_t t = 0; t < taps; t += step) {
-      const std::size_t there = std::min(step, taps - t);
-      Word turned[9] = {};
-      for (std::size_t i = 0; i + 8 <= count; i += 8) {
-        const std::size_t first = at + (c + i) * taps + t;
-        taps == 9 ? turn_nine(bits, first, i, turned) : turn_eight(bits, first, taps, i, turned);
-      }
+    const std::size_t count = std::min(kWordBits, channels - c), first = at + c * taps;
+    if (taps == 9 && count == kWordBits && first % 8 == 0) {
+      Word turned[9];
+      table.turn_nine(bits + first / 8, turned);
+      for (std::size_t t = 0; t < taps; ++t) put(turned[t], count, row, t * channels + c);
+      continue;
+    }
+    for (std::size_t t = 0; t < taps; t += 8) {
+      Word turned[8] = {};
+      for (std::size_t i = 0; i + 8 <= count; i += 8) turn_eight(bits, first + i * taps + t, taps, i, turned);
+      const std::size_t there = std::min<std::size_t>(8, taps - t);
       for (std::size_t i = count - count % 8; i < count; ++i)
-        for (std::size_t k = 0, from = at + (c + i) * taps + t; k < there; ++k)
+        for (std::size_t k = 0, from = first + i * taps + t; k < there; ++k)
           turned[k] |= Word{bits[(from + k) / 8] >> ((from + k) % 8) & 1u} << i;
       for (std::size_t k = 0; k < there; ++k) put(turned[k], count, row, (t + k) * channels + c);
     }
@@ -87,12 +79,13 @@ std::vector<std::uint16_t> SignRows::list(std::size_t filter, bool bit) const {
   return places;
 }
 
-SignRows sign_rows(const WeightBits& bits, std::size_t filters, std::size_t channels, std::size_t taps) {
+SignRows sign_rows(const PlaneTable& table, const WeightBits& bits, std::size_t filters, std::size_t channels,
+                   std::size_t taps) {
   SignRows rows(filters, channels * taps);
   for (std::size_t f = 0; f < filters; ++f) {
     const std::size_t at = f * rows.depth();
     if (taps > 1) {
-      turn_filter(bits.data(), at, channels, taps, rows.row(f));
+      turn_filter(table, bits.data(), at, channels, taps, rows.row(f));
       continue;
     }
     for (std::size_t k = 0; k < channels; k += kWordBits)

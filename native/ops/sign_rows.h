@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bits.h"
+#include "kernels/bitplane.h"
 #include "ops/encoding.h"
 
 namespace sb {
@@ -39,6 +40,7 @@ class SignRows {
 };
 
 // In the order (filter, tap, channel), of bits in the order (filter, channel, tap).
-SignRows sign_rows(const WeightBits& bits, std::size_t filters, std::size_t channels, std::size_t taps);
+SignRows sign_rows(const PlaneTable& table, const WeightBits& bits, std::size_t filters, std::size_t channels,
+                   std::size_t taps);
 
 }  // namespace sb

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "ops/encoding.h"
 #include "ops/sign_rows.h"
+#include "plan/isa.h"
 
 namespace sb {
 namespace {
@@ -121,7 +122,7 @@ void test_codebook() {
     }
 }
 
-void test_rows() {
+void test_rows(const PlaneTable& table) {
   test::Random random(11);
   for (std::size_t channels : {1u, 3u, 8u, 13u, 64u, 65u, 200u})
     for (std::size_t taps : {1u, 2u, 8u, 9u, 25u, 64u}) {
@@ -129,7 +130,7 @@ void test_rows() {
       WeightBits bits(divide_up(filters * depth, 8) + kBitsSlack);
       for (std::size_t i = 0; i + kBitsSlack < bits.size(); ++i)
         bits[i] = static_cast<std::uint8_t>(random.next() >> 32);
-      const SignRows rows = sign_rows(bits, filters, channels, taps);
+      const SignRows rows = sign_rows(table, bits, filters, channels, taps);
       CHECK(rows.filters() == filters && rows.depth() == depth);
       for (std::size_t f = 0; f < filters; ++f) {
         bool equal = true;
@@ -157,6 +158,6 @@ int main() {
   sb::test_gaps();
   sb::test_damaged_gaps();
   sb::test_codebook();
-  sb::test_rows();
+  for (const sb::KernelTable* kernels : sb::usable_kernels()) sb::test_rows(kernels->planes);
   return sb::test::finish();
 }

@@ -63,7 +63,7 @@ Edge: TypeAlias = Image | Bits | Int | Real
 
 def check_edge(edge: Edge) -> Edge:
     """Returns `edge` if it obeys the limits of the format, else raises `GraphError`."""
-    if len(edge.shape) not in (1, 3) or any(size < 1 for size in edge.shape):
+    if len(edge.shape) not in (1, 3) or min(edge.shape) < 1:
         raise GraphError(f"shape {edge.shape} is neither (channels, height, width) nor (features,), all positive")
     if prod(edge.shape) > MAX_ELEMENTS:
         raise GraphError(f"shape {edge.shape} has more than {MAX_ELEMENTS} values")

@@ -12,9 +12,16 @@ import numpy as np
 from signbit.packed.edges import SMALLEST, GraphError
 
 LARGEST = float(np.finfo(np.float32).max)
+_FITS: dict[Any, Callable[[Any], bool]] = {
+    float: lambda value: type(value) in (int, float) and (value == 0 or SMALLEST <= abs(value) <= LARGEST),
+    int: lambda value: type(value) is int and abs(value) < 2**53,
+    str: lambda value: type(value) is str,
+    bool: lambda value: type(value) is bool,
+}
 _NAMES = {float: "a number in the range of float32", int: "an integer", str: "a string", bool: "true or false"}
 
 T = TypeVar("T")
+Reader = Callable[[Any, str], Any]
 
 _type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 
@@ -63,41 +70,49 @@ def from_json(cls: type[T], document: Any, **rest: Any) -> T:
     if not document.keys() <= hints.keys():
         raise GraphError(f"{cls.__name__} has no field {min(document.keys() - hints.keys())!r}")
     try:
-        return cls(**{name: _value(hints[name], v, name) for name, v in document.items()}, **rest)
+        return cls(**{name: _reader(hints[name])(v, name) for name, v in document.items()}, **rest)
     except TypeError:
         given = set(document) | set(rest)
         missing = [f.name for f in fields(cls) if f.init and f.name not in given]  # type: ignore[arg-type]
         raise GraphError(f"{cls.__name__} lacks some of its fields {', '.join(missing)}") from None
 
 
-@cache
-def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    return typing.get_origin(hint), typing.get_args(hint)
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    origin, arguments = _parts(hint)
+def _make_reader(hint: Any) -> Reader:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        if value is None and types.NoneType in arguments:
-            return None
-        (hint,) = (a for a in arguments if a is not types.NoneType)
-        return _value(hint, value, name)
-    if origin is Literal and any(value == a and type(value) is type(a) for a in arguments):
-        return value
-    if origin is tuple and isinstance(value, list):
-        items = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        if len(items) == len(value):
-            return tuple(_value(item, v, name) for item, v in zip(items, value, strict=True))
-    if hint is float and type(value) in (int, float) and (value == 0 or SMALLEST <= abs(value) <= LARGEST):
-        return float(value)
-    if hint is int and type(value) is int and abs(value) < 2**53:
-        return value
-    if hint in (str, bool) and type(value) is hint:
-        return value
+        (present,) = (a for a in arguments if a is not types.NoneType)
+        read = _reader(present)
+        return lambda value, name: None if value is None else read(value, name)
+    if origin is tuple:
+        return _tuple_reader(hint, arguments)
     if hasattr(hint, "__dataclass_fields__"):
-        return from_json(hint, value)
+        return lambda value, name: from_json(hint, value)
     allowed = " or ".join(map(repr, arguments)) if origin is Literal else _NAMES.get(hint, str(hint))
-    raise GraphError(f"field {name!r} must be {allowed}, got {_short(value)}")
+    fits = _FITS.get(hint) or (lambda value: any(value == a and type(value) is type(a) for a in arguments))
+
+    def scalar(value: Any, name: str) -> Any:
+        if not fits(value):
+            raise GraphError(f"field {name!r} must be {allowed}, got {_short(value)}")
+        return float(value) if hint is float else value
+
+    return scalar
+
+
+def _tuple_reader(hint: Any, arguments: tuple[Any, ...]) -> Reader:
+    readers = [_reader(item) for item in arguments if item is not Ellipsis]
+    any_length = arguments[-1] is Ellipsis
+
+    def read(value: Any, name: str) -> Any:
+        if not isinstance(value, list) or not (any_length or len(value) == len(readers)):
+            raise GraphError(f"field {name!r} must be {hint}, got {_short(value)}")
+        items = readers * len(value) if any_length else readers
+        return tuple([item(v, name) for item, v in zip(items, value, strict=True)])
+
+    return read
+
+
+_reader: Callable[[Any], Reader] = cache(_make_reader)
+"""Takes a JSON value and the name of its field, and gives what an annotation asks for or raises `GraphError`."""
 
 
 def _short(value: Any) -> str:
