@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from signbit.nn import BinaryConv2d, RPReLU, RSign, Sign, TwoSlopePReLU
+from signbit.nn import BinaryConv2d, Hardtanh, RPReLU, RSign, Sign, TwoSlopePReLU
 
 X = [-2, -0.3, 0, 0.3, 2]
 
@@ -30,6 +30,20 @@ def test_rprelu_golden_values():
 def test_two_slope_golden_values():
     values = TwoSlopePReLU(1)(column([-2, -0.5, 0, 1.5]))
     assert values.flatten().tolist() == pytest.approx([-0.5, -0.125, 0, 1.5])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_hardtanh_is_torchs_also_compiled(dtype, monkeypatch):
+    one = torch.tensor([1.0, -1.0], dtype=dtype)
+    x = torch.cat([one, torch.nextafter(one, 2 * one), torch.nextafter(one, 0 * one), 0 * one, 3 * one])
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    results = []
+    for layer in (torch.nn.Hardtanh(), Hardtanh()):
+        leaf = x.clone().requires_grad_()
+        output = layer(leaf)
+        output.backward(torch.arange(1, 11, dtype=dtype))
+        results.append((output, leaf.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("layer", [RSign(3), RPReLU(3), TwoSlopePReLU(3)])

@@ -115,7 +115,7 @@ def _prelu_function(context: Context, path: str, x: Value, weight: Tensor) -> Va
     return x.then(prelu(path, lambda t: F.prelu(t, weight), vector(weight, x.shape[0])))
 
 
-@lowers(nn.Hardtanh, nn.ReLU6)
+@lowers(nn.Hardtanh, nn.ReLU6, binary.Hardtanh)
 def _hardtanh(context: Context, path: str, module: nn.Hardtanh, x: Value) -> Value:
     return x.then(clip(path, partial(F.hardtanh, min_val=module.min_val, max_val=module.max_val), *_bounds(module)))
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from signbit.nn import BinaryConv2d, ChannelNorm, RPReLU, TwoSlopePReLU
+from signbit.nn import BinaryConv2d, ChannelNorm, Hardtanh, RPReLU, TwoSlopePReLU
 
 __all__ = [
     "Activation",
@@ -55,7 +55,7 @@ def make_activation(activation: Activation, channels: int) -> nn.Module:
         case "none":
             return nn.Identity()
         case "hardtanh":
-            return nn.Hardtanh()
+            return Hardtanh()
         case "relu":
             return nn.ReLU()
         case "prelu":

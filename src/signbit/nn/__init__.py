@@ -1,6 +1,6 @@
 """Binary layers and the activations around them, in torch's own vocabulary."""
 
-from signbit.nn.activation import RPReLU, RSign, Sign, TwoSlopePReLU
+from signbit.nn.activation import Hardtanh, RPReLU, RSign, Sign, TwoSlopePReLU
 from signbit.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvNd
 from signbit.nn.layer import BinaryLayer
 from signbit.nn.linear import BinaryLinear
@@ -13,6 +13,7 @@ __all__ = [
     "BinaryLayer",
     "BinaryLinear",
     "ChannelNorm",
+    "Hardtanh",
     "RPReLU",
     "RSign",
     "Sign",

@@ -5,11 +5,43 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 from typing_extensions import override
 
 from signbit.quantizers import Quantizer, create_quantizer
 
-__all__ = ["RPReLU", "RSign", "Sign", "TwoSlopePReLU"]
+__all__ = ["Hardtanh", "RPReLU", "RSign", "Sign", "TwoSlopePReLU"]
+
+
+@final
+class Hardtanh(nn.Hardtanh):
+    """torch's Hardtanh between -1 and 1; compiled, its gradient needs no booleans, which are slow to store there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling():
+            return super().forward(input)
+        clipped: Tensor = _Clip.apply(input)  # type: ignore[no-untyped-call]
+        return clipped
+
+
+class _Clip(Function):
+    @staticmethod
+    def forward(input: Tensor) -> Tensor:
+        return input.clamp(-1, 1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (output,) = ctx.saved_tensors
+        # 0 where |output| is 1, else 1: the numbers next to 1 are more than 1e-30 away from it.
+        return grad * ((1 - output.abs()) * 1e30).clamp(0, 1)
 
 
 @final

@@ -154,7 +154,9 @@ class SubBit(RankedQuantizer):
             return sign(self.memory)
         return torch.where(self.patterns.detach().abs() >= _DEAD_ZONE, sign(self.patterns), sign(self.memory))
 
+    # Its counter decides what is done, which compiled code could not follow without a break at every layer.
     @override
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def encode(self, weight: Tensor) -> Encoding:
         """Code and levels of a weight; in training, with gradients on, one of the forwards that change the codebook.
 
