@@ -298,3 +298,19 @@ def test_optimizers_of_signs_are_refused_and_patterns_are_real():
     with pytest.raises(ValueError, match="SubBit tells weights apart by their size"):
         Hybrid(layer, binary=lambda pairs: Bop(pairs, lr=1e-3), real=torch.optim.Adam)
     assert "density=0.05" in repr(create_quantizer("subbit(density=0.05)"))
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated")
+@pytest.mark.parametrize("spec", ["subbit", "subbit(density=0.1)"])
+def test_what_is_encoded_ahead_compiles_without_a_break(spec):
+    layer, x = BinaryConv2d(8, 8, 3, weight_quantizer=spec).eval(), torch.randn(2, 8, 5, 5)
+    expected = layer(x)
+    layer.weight_quantizer.ahead = layer.weight_quantizer.encode(layer.weight)
+    assert torch.equal(torch.compile(layer, backend="eager", fullgraph=True)(x), expected)
+
+
+def test_patterns_are_those_of_float32_under_autocast():
+    layer = BinaryConv2d(32, 32, 3, weight_quantizer="subbit(density=0.1)").eval()
+    expected = layer.weight_quantizer.encode(layer.weight).code
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer.weight_quantizer.encode(layer.weight).code, expected)

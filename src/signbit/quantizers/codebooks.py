@@ -85,17 +85,17 @@ def budget_cut(kernels: Tensor, codebook: Tensor, ones: int | Tensor) -> Tensor:
     """
     rows, n, taps = kernels.shape
     flat = kernels.reshape(-1, taps)
-    held = (codebook > 0).sum(1)
-    counts = held.unique()  # type: ignore[no-untyped-call]
-    # Of the patterns with equally many +1 only the best one of each kernel can win, whatever the price.
+    counts, sizes = (codebook > 0).sum(1).unique_consecutive(return_counts=True)  # type: ignore[no-untyped-call]
+    # Of the patterns with equally many +1 only the best one of each kernel can win, whatever the price. Kernels lie in
+    # the columns, because a maximum over columns is slow.
     best = torch.cat(
         [
-            torch.stack([score[:, held == c].amax(1) for c in counts])
+            torch.stack([score.amax(0) for score in torch.split(codebook @ flat[part].T, sizes.tolist())])
             for part in _parts(len(flat), len(codebook))
-            for score in [flat[part] @ codebook.T]
         ],
         dim=1,
     ).view(len(counts), rows, n)
+    counts = counts.to(best.dtype)
     weights = kernels.reshape(rows, -1)
     low, high = weights.amin(1), weights.amax(1)
     # Above the largest weight every kernel takes as few +1 as it can, and at the smallest as many; not just above,
@@ -118,7 +118,7 @@ def _held(best: Tensor, counts: Tensor, taps: int, price: Tensor) -> Tensor:
         better = other > top
         top = torch.where(better, other, top)
         chosen = torch.where(better, count, chosen)
-    return chosen.sum(1)
+    return chosen.sum(1, dtype=torch.float64)
 
 
 def _parts(kernels: int, codewords: int) -> list[slice]:

@@ -38,6 +38,10 @@ class SubBit(RankedQuantizer):
     it is learned, `.patterns`. A learned one has a gradient in every `every`-th training forward only, and its unused
     rows never; DistributedDataParallel then needs find_unused_parameters=True.
 
+    Attributes:
+        ahead: what compiled code takes for `encode`, if its caller has encoded the weight just before; else it breaks
+            the graph in every layer.
+
     Args:
         bits: bits a weight, in (0, 1]: τ = round(bits·T) for kernels of T weights.
         values: "signs", ±scale; "closed", {low, high} as the means of the two groups (SBNN, 2306.13515, with this
@@ -108,6 +112,7 @@ class SubBit(RankedQuantizer):
         self.every = every
         self.group = group
         self.taps = 0
+        self.ahead: Encoding | None = None
 
     @property
     @override
@@ -154,9 +159,7 @@ class SubBit(RankedQuantizer):
             return sign(self.memory)
         return torch.where(self.patterns.detach().abs() >= _DEAD_ZONE, sign(self.patterns), sign(self.memory))
 
-    # Its counter decides what is done, which compiled code could not follow without a break at every layer.
     @override
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def encode(self, weight: Tensor) -> Encoding:
         """Code and levels of a weight; in training, with gradients on, one of the forwards that change the codebook.
 
@@ -166,9 +169,18 @@ class SubBit(RankedQuantizer):
         Raises:
             ValueError: the weights of a layer or filter leave one level, not two.
         """
+        if self.ahead is not None and torch.compiler.is_compiling():
+            return self.ahead
+        return self._encode_now(weight)
+
+    # Its counter decides what is done, which compiled code could not follow.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def _encode_now(self, weight: Tensor) -> Encoding:
         self._expect_codebook()
         changes = self.training and torch.is_grad_enabled() and self._advance(weight.detach())
-        return self._encode(weight, learns=changes and self.codebook == "learned")
+        # The nearest pattern is that of float32, whatever products of layers are computed in.
+        with torch.autocast(weight.device.type, enabled=False):
+            return self._encode(weight, learns=changes and self.codebook == "learned")
 
     @override
     def scale(self, weight: Tensor) -> Tensor | None:

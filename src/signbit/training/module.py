@@ -20,7 +20,8 @@ from typing_extensions import override
 from signbit.data import Dataset
 from signbit.data.augment import Augment, Mix, Prepare
 from signbit.data.loader import Batch, Loader, mix
-from signbit.quantizers import schedule_quantizers
+from signbit.nn import BinaryLayer
+from signbit.quantizers import SubBit, schedule_quantizers
 from signbit.sparsity import Sparsifier
 from signbit.training.diagnosis import origin_of_nonfinite
 from signbit.training.objective import Objective
@@ -205,14 +206,21 @@ def _scorer(model: nn.Module, recipe: Recipe) -> Callable[[Tensor], Tensor]:
             "install one, or take mode exact"
         )
     compiled = torch.compile(score)
+    layers = [module for module in model.modules() if isinstance(module, BinaryLayer)]
+    ahead = [(layer.weight_quantizer, layer) for layer in layers if isinstance(layer.weight_quantizer, SubBit)]
 
     def compiled_score(images: Tensor) -> Tensor:
+        for quantizer, layer in ahead:
+            quantizer.ahead = quantizer.encode(layer.weight)
         try:
             return compiled(images)
         except TorchDynamoException as error:
             raise TrainingError(
                 f"mode fast could not compile the network ({str(error).splitlines()[0]}); take mode exact"
             ) from error
+        finally:
+            for quantizer, _ in ahead:
+                quantizer.ahead = None
 
     return compiled_score
 
