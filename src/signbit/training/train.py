@@ -306,6 +306,8 @@ def _settings(recipe: Recipe) -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
         # `torch.compile` imports TorchScript, and makes objects of autograd functions.
         warnings.filterwarnings("ignore", module=r"torch\.", category=DeprecationWarning)
+        # It also looks at the gradients of weights that were encoded before.
+        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
         try:
             logger.setLevel(logging.WARNING)
             if recipe.threads is not None:
