@@ -11,6 +11,7 @@ from signbit.models import create_model
 from signbit.training import load_run, override, read_metrics, train
 
 REACTNET = ["--model.options.widths=[4,8]", "--model.options.depths=[1,1]", "--model.options.stem_width=4"]
+RESNET = ["--model.options.widths=[4,4,4,4]"]
 BIREAL = ["--model.options.widths=[4,4,4,4]", "--stages.real.epochs=1", "--optim.schedules.lr.warmup=0"]
 BIREAL += ["--real.schedules.lr.warmup=0"]
 
@@ -31,6 +32,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("adambnn-imagenet", [*REACTNET, "--teacher=null"], ["activations", "both"]),
         ("reactnet-imagenet", [*REACTNET, "--teacher=null"], ["activations", "both"]),
+        ("subbit-imagenet", [*RESNET, "--teacher=null"], ["activations", "both"]),
         ("real-to-binary-imagenet", BIREAL, ["real", "tanh", "activations", "both"]),
     ],
 )

@@ -255,3 +255,30 @@ def test_another_run_gives_the_first_weights(run: Result, staged: Recipe, tmp_pa
     train(again, tmp_path / "run", progress=False, callbacks=(starts,))
     given = state(run.path)
     assert [name for name in given if not torch.equal(starts.seen[0][name], given[name])] == []
+
+
+CODEBOOK = "subbit(bits=0.56,every=1)"
+
+
+@pytest.mark.parametrize("quantizer", [CODEBOOK, "subbit(bits=0.56,codebook=frequent)", "twolevel(values=learned)"])
+def test_codebooks_and_levels_begin_where_there_were_none(staged: Recipe, tmp_path: Path, quantizer: str) -> None:
+    recipe = override(staged, ["--epochs=1", "--stages.both.model.options.weight_quantizer", quantizer])
+    assert recipe.stages["both"]["model"]["options"]["weight_quantizer"] == quantizer
+    starts = Starts()
+    train(recipe, tmp_path / "run", progress=False, callbacks=(starts,))
+    given, taken = state(tmp_path / "run", "activations"), starts.seen[2]
+    assert all(torch.equal(taken[name], given[name]) for name in given)
+    assert {name.rsplit(".", 2)[1] for name in taken if name not in given} == {"weight_quantizer"}
+
+
+def test_a_codebook_is_handed_on_to_one_of_its_size(staged: Recipe, tmp_path: Path) -> None:
+    more = {"model": {"options": {"weight_quantizer": CODEBOOK}}}
+    recipe = override(replace(staged, stages=staged.stages | {"both": more, "again": more}), ["--epochs=1"])
+    starts = Starts()
+    train(recipe, tmp_path / "run", progress=False, callbacks=(starts,))
+    given, taken = state(tmp_path / "run", "both"), starts.seen[3]
+    assert [name for name in given if name.endswith("weight_quantizer.patterns")]
+    assert [name for name in given if not torch.equal(taken[name], given[name])] == []
+    other = override(recipe, ["--stages.again.model.options.weight_quantizer", "subbit(bits=0.67)"])
+    with pytest.raises(ValueError, match=r"weight_quantizer\.\w+ is \(32, 9\) there and \(64, 9\) here"):
+        train(other, tmp_path / "other", progress=False)

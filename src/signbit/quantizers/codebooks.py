@@ -31,7 +31,10 @@ def draw(count: int, taps: int, *, taken: Tensor | None = None) -> Tensor:
     seen = set() if taken is None else set(taken.tolist())
     found: list[int] = []
     while len(found) < count:
-        pool = torch.randperm(2**taps) if taps <= 12 else torch.randint(2**taps, (2 * count,))
+        # On the CPU whatever the default device is: the same on all, and a model may be built on "meta".
+        pool = (
+            torch.randperm(2**taps, device="cpu") if taps <= 12 else torch.randint(2**taps, (2 * count,), device="cpu")
+        )
         fresh = [n for n in dict.fromkeys(pool.tolist()) if n not in seen]
         seen.update(fresh)
         found += fresh

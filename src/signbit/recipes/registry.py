@@ -19,6 +19,7 @@ from signbit.recipes.sbnn import (
     SPARSE_CIFAR10,
     SPARSE_TINYIMAGENET,
 )
+from signbit.recipes.subbit import SUBBIT_CIFAR10, SUBBIT_IMAGENET
 from signbit.recipes.tuned import variant, with_untuned
 from signbit.training import Recipe, load_recipe, override, split_words
 
@@ -49,6 +50,8 @@ _GROUPS: dict[str, tuple[Entry, ...]] = {
         Entry("AdamBNN's two steps on ResNet-20 with RPReLU, after a real teacher", ADAMBNN_CIFAR10),
         Entry("AdamBNN (2106.11309): ReActNet-A in two steps; needs a teacher", ADAMBNN_IMAGENET),
         Entry("ReActNet (2003.03488): ReActNet-A in two steps; needs a teacher", REACTNET_IMAGENET),
+        Entry("sub-bit weights (2110.09195) on ResNet-20 with RPReLU, after a real teacher", SUBBIT_CIFAR10),
+        Entry("Sub-bit networks (2110.09195): ReActNet's ResNet-18 at .67 bits; needs a teacher", SUBBIT_IMAGENET),
         Entry(
             "Real-to-Binary (2003.11535), a reconstruction: four stages, each teaching the next", REALTOBINARY_IMAGENET
         ),

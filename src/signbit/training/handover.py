@@ -5,11 +5,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from signbit.sparsity import masked_layers
+from signbit.params import BinaryOwner
+from signbit.quantizers import Quantizer
 from signbit.training.run import read_checkpoint, recipe_of, weights_of
 from signbit.training.stages import Stage, latest_stage, stages_of
 
-__all__ = ["check_handover", "source_of", "starting_weights", "with_masks"]
+__all__ = ["check_handover", "source_of", "starting_weights", "with_own_state"]
 
 
 def source_of(stage: Stage) -> str | None:
@@ -44,10 +45,23 @@ def starting_weights(stage: Stage) -> dict[str, Tensor] | None:
     return weights_of(read_checkpoint((latest_stage(stages) or stages[-1]).checkpoint))
 
 
-def with_masks(given: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """A state dict, and beside it the masks of a network that it knows nothing of: they are chosen before training."""
-    names = {f"{layer.name}.weight_quantizer.mask": layer.quantizer.mask for layer in masked_layers(model)}
-    return {name: mask for name, mask in names.items() if mask is not None} | dict(given)
+def with_own_state(given: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """A state dict, and beside it what the weight quantizers of a network have and those before it did not.
+
+    Masks and learned levels or codebooks are nothing to hand over where the weights were real or plain signs; they
+    begin as the quantizer makes them. A codebook that is there must fit, see `check_handover`.
+    """
+    completed = dict(given)
+    for name, module in model.named_modules():
+        quantizer = getattr(module, "weight_quantizer", None)
+        if not isinstance(module, BinaryOwner) or not isinstance(quantizer, Quantizer):
+            continue
+        prefix = f"{name}.weight_quantizer." if name else "weight_quantizer."
+        known = any(key.startswith(prefix) and key != f"{prefix}mask" for key in given)
+        for key, tensor in quantizer.state_dict().items():
+            if key == "mask" or not known:
+                completed.setdefault(prefix + key, tensor)
+    return completed
 
 
 def check_handover(stage: Stage, given: Mapping[str, Tensor], taken: Mapping[str, Tensor]) -> None:

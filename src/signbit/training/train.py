@@ -18,7 +18,7 @@ from signbit.data.loader import mix
 from signbit.training.average import RealAverage
 from signbit.training.checkpoints import Checkpoints, WholeFiles
 from signbit.training.datasets import load_training
-from signbit.training.handover import check_handover, source_of, starting_weights, with_masks
+from signbit.training.handover import check_handover, source_of, starting_weights, with_own_state
 from signbit.training.metrics import Metrics
 from signbit.training.module import Classification
 from signbit.training.origin import fingerprints, refuse_changes, refuse_other_data, write_origin
@@ -226,7 +226,7 @@ def _module(
     torch.manual_seed(mix(recipe.seed, -1))
     model = build_model(recipe, len(training.classes), training.image.shape[0])
     if weights is not None:
-        weights = with_masks(weights, model)
+        weights = with_own_state(weights, model)
         check_handover(stage, weights, model.state_dict())
         model.load_state_dict(weights)
     module = Classification(recipe, model, training, validation, teacher)
