@@ -22,12 +22,13 @@ def test_its_commands_run(tmp_path, monkeypatch, capsys):
         "sparsify",
         "sparsify",
         "inspect",
+        "bench",
         "sparsify",
         "sparsify",
     ]
     for words in ours:
         # The default of half as many epochs has to do with one, too.
-        short = [] if words[0] == "inspect" else ["--epochs", "1"]
+        short = {"inspect": [], "bench": ["--seconds", "0.02"]}.get(words[0], ["--epochs", "1"])
         at = words.index("--epochs") if "--epochs" in words else len(words)
         assert main([*words[:at], *words[at + 2 :], *short]) == 0, words
         capsys.readouterr()
