@@ -58,4 +58,4 @@ constexpr PlaneTable kPlanes = {
     {2.5f, 0.8f},
     1100,
     0.48f,
-    {sort_inputs, append_lists, 1.25f}};
+    {sort_inputs, 1.25f}};

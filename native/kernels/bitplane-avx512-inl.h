@@ -65,4 +65,4 @@ constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.
                                 {2.2f, 0.6f},
                                 1100,
                                 0.225f,
-                                {sort_inputs_wide, append_lists, 0.52f}};
+                                {sort_inputs_wide, 0.52f}};

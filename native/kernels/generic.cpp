@@ -119,7 +119,7 @@ constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<T
                                 {2.5f, 0.8f},
                                 1100,
                                 0.6f,
-                                {sort_inputs, append_lists, 1.25f}};
+                                {sort_inputs, 1.25f}};
 
 #include "kernels/chain-inl.h"
 

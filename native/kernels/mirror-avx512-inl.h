@@ -18,11 +18,11 @@ inline void sort_inputs_wide(const SortCall& call) {
                      call.masks + t * words + w, call.taps * words);
   for (size_t p = 0; p < kPatterns; ++p) {
     uint16_t* begin = call.lists + p * call.stride;
-    uint16_t* end = begin;
+    uint16_t* end = begin + call.ends[p];
     const uint64_t* masks = call.masks + p * call.taps * words;
     for (size_t t = 0; t < call.taps; ++t)
       for (size_t w = 0; w < words; ++w)
-        end = list_bits(*masks++, _mm512_set1_epi16((short)(t * call.channels + w * 64)), end);
-    call.lengths[p] = (size_t)(end - begin);
+        end = list_bits(*masks++, _mm512_set1_epi16((short)(call.first + t * call.channels + w * 64)), end);
+    call.ends[p] = (uint32_t)(end - begin);
   }
 }

@@ -13,10 +13,11 @@ void run_mirrored(const MirrorCall& call) {
     const size_t opposite = kPatterns - 1 - q;
     T counter[kBits];
     SB_UNROLL for (int bit = 0; bit < kBits; ++bit) counter[bit] = V::fill(0);
-    add_list<V, kBits>((const char*)call.planes, call.lists + opposite * call.stride, call.lengths[opposite],
-                       counter);
+    add_list<V, kBits>((const char*)call.planes, call.lists + opposite * call.stride + call.begins[opposite],
+                       call.lengths[opposite], counter);
     SB_UNROLL for (int bit = 0; bit + 1 < kBits; ++bit) counter[bit] = V::invert(counter[bit]);
-    add_list<V, kBits>((const char*)call.planes, call.lists + q * call.stride, call.lengths[q], counter);
+    add_list<V, kBits>((const char*)call.planes, call.lists + q * call.stride + call.begins[q],
+                       call.lengths[q], counter);
     SB_UNROLL for (int bit = 0; bit < kBits; ++bit) V::store(sums + q * kBits + bit, counter[bit]);
   }
   Waiting<V, 4> waiting;
@@ -56,7 +57,7 @@ constexpr uint32_t spread(uint32_t byte) {
 inline void sort_inputs(const SortCall& call) {
   const size_t words = (call.channels + 63) / 64;
   uint16_t* ends[kPatterns];
-  for (size_t p = 0; p < kPatterns; ++p) ends[p] = call.lists + p * call.stride;
+  for (size_t p = 0; p < kPatterns; ++p) ends[p] = call.lists + p * call.stride + call.ends[p];
   for (size_t t = 0; t < call.taps; ++t) {
     const uint64_t* const* rows = call.rows + t * kMirrorGroup;
     for (size_t w = 0; w < words; ++w) {
@@ -67,21 +68,9 @@ inline void sort_inputs(const SortCall& call) {
         for (size_t j = 0; j < kMirrorGroup; ++j) patterns |= spread((uint32_t)(rows[j][w] >> i) & 0xff) << j;
         const size_t left = count - i < 8 ? count - i : 8;
         for (size_t k = 0; k < left; ++k, patterns >>= 4)
-          *ends[patterns & (kPatterns - 1)]++ = (uint16_t)(t * call.channels + first + i + k);
+          *ends[patterns & (kPatterns - 1)]++ = (uint16_t)(call.first + t * call.channels + first + i + k);
       }
     }
   }
-  for (size_t p = 0; p < kPatterns; ++p) call.lengths[p] = (size_t)(ends[p] - (call.lists + p * call.stride));
-}
-
-// Whole blocks, so that compilers make registers of them; what they write past the end is overwritten.
-inline void append_lists(const AppendCall& call) {
-  constexpr size_t kBlock = 32;
-  for (size_t p = 0; p < kPatterns; ++p) {
-    const uint16_t* __restrict in = call.lists + p * call.stride;
-    uint16_t* __restrict out = call.out + p * call.out_stride + call.out_lengths[p];
-    for (size_t i = 0; i < call.lengths[p]; i += kBlock)
-      for (size_t k = i; k < i + kBlock; ++k) out[k] = (uint16_t)(in[k] + call.base);
-    call.out_lengths[p] += call.lengths[p];
-  }
+  for (size_t p = 0; p < kPatterns; ++p) call.ends[p] = (uint32_t)(ends[p] - (call.lists + p * call.stride));
 }

@@ -13,33 +13,24 @@ constexpr size_t kPatterns = (size_t)1 << kMirrorGroup;
 // Entries that the kernels may read and write past the end of a list.
 constexpr size_t kListSlack = 64;
 
-// Writes to list p the inputs whose bits in the four rows are the bits of p, first row lowest.
+// Appends to list p the inputs whose bits in the four rows are the bits of p, first row lowest.
 struct SortCall {
   const uint64_t* const* rows;  // (tap, position): the channels that each position sees through the tap
-  size_t taps, channels;        // inputs: tap * channels + channel
-  uint64_t* masks;              // (pattern, tap, word of channels), to work in
-  uint16_t* lists;              // (pattern, stride)
+  size_t taps, channels;        // inputs: first + tap * channels + channel
+  uint16_t first;
+  uint64_t* masks;  // (pattern, tap, word of channels), to work in
+  uint16_t* lists;  // (pattern, stride)
   size_t stride;
-  size_t* lengths;  // per pattern
-};
-
-// Appends sorted lists, `base` added to every input, to those of a group.
-struct AppendCall {
-  const uint16_t* lists;  // (pattern, stride)
-  const size_t* lengths;
-  size_t stride;
-  uint16_t base;
-  uint16_t* out;  // (pattern, out_stride)
-  size_t out_stride;
-  size_t* out_lengths;
+  uint32_t* ends;  // per pattern
 };
 
 // The bits of four positions: whether at least so many inputs differ from the weights.
 struct MirrorCall {
-  const void* planes;  // (inputs + 1, lanes): weight bits, then a plane of zeros
-  const uint16_t* lists;
+  const void* planes;     // (inputs + 1, lanes): weight bits, then a plane of zeros
+  const uint16_t* lists;  // (pattern, stride)
   size_t stride;
-  const size_t* lengths;  // multiples of 8
+  const uint32_t* begins;   // per pattern: where its list begins
+  const uint32_t* lengths;  // multiples of 8
   size_t least_bits;
   const void* least[kMirrorGroup];  // (least_bits, lanes): the complement of that number
   uint32_t starts[kMirrorGroup];    // what the sums start below 2^(bits + 3) - 1
@@ -51,7 +42,6 @@ using RunMirrored = void (*)(const MirrorCall&);
 
 struct MirrorTable {
   void (*sort)(const SortCall& call);
-  void (*append)(const AppendCall& call);
   float sort_cost;  // per input of a group that is sorted
 };
 

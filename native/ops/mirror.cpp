@@ -13,6 +13,7 @@ constexpr std::size_t kMostInputs = std::size_t{1} << (kMostPlaneBits - 1);
 constexpr std::size_t kMostTables = 64;
 constexpr std::size_t kMostScratch = std::size_t{16} << 20;
 constexpr std::size_t kListStep = 8;
+constexpr std::size_t kListUnit = 2048, kListShift = 96;
 constexpr std::size_t kBuckets = kPatterns / 2;
 
 // Counter bits for lists of at most `longest` planes.
@@ -25,22 +26,29 @@ std::size_t counter_bits(std::size_t longest) {
 
 // Four neighbouring outputs of one row, or the same output of four samples where a map has only one.
 struct MirroredConvolution::Group {
+  std::size_t row;  // of the output: the first that is asked for
   std::size_t sample, y, x;
-  std::size_t place;         // among the groups of its row
   std::size_t lanes;         // positions that exist
   std::size_t begin, count;  // positions asked for
   std::size_t step;          // samples from one position to the next
 };
 
+// Lists of the rows of inputs that were sorted since they were emptied.
 struct MirroredConvolution::Work {
-  std::uint16_t* row_lists;    // (kept row, place, pattern)
-  std::size_t* row_lengths;    // (kept row, place, pattern)
-  std::ptrdiff_t* row_holds;   // (kept row, place): which row of all samples, or -1
-  std::uint16_t* group_lists;  // (pattern)
-  std::size_t* group_lengths;
+  std::uint16_t* lists;      // (pattern, list_stride_)
+  std::uint32_t* begins;     // (row + 1, pattern): where the inputs of a row begin
+  std::uint32_t* negatives;  // (row + 1, position): inputs of the rows before that are -1
   Word* masks;
   const Word** rows;
   Word* out;
+  std::ptrdiff_t first;  // the row of inputs that was sorted first
+  std::size_t count;     // rows sorted
+};
+
+// The rows of lists that a window sees.
+struct MirroredConvolution::Seen {
+  std::size_t begin;       // the first of them, among those sorted
+  std::size_t kernel_row;  // that looks at it
 };
 
 std::unique_ptr<MirroredConvolution> MirroredConvolution::make(const PlaneTable& table,
@@ -64,11 +72,15 @@ MirroredConvolution::MirroredConvolution(const PlaneTable& table, const Convolut
       words_(words_for(shape.in.channels)),
       depth_(shape.depth()),
       out_words_(words_for(shape.filters)) {
-  const Window& w = shape.window;
+  const Window& w = shape_.window;
+  row_inputs_ = w.kernel_x * shape.in.channels;
   line_groups_ = divide_up(w.out_width, kMirrorGroup);
-  kept_rows_ = std::min((w.kernel_y - 1) * w.dilation_y + 1, shape.in.height);
-  row_stride_ = w.kernel_x * shape.in.channels + kListSlack;
-  group_stride_ = round_up(depth_ + kListSlack, 32);
+  apart_ = w.dilation_y > 1 || w.stride_y >= w.kernel_y || positions_ == 1;
+  // Indices have 16 bits, the plane of zeros included.
+  const std::size_t most = (std::size_t{0xffff} - depth_) / row_inputs_;
+  most_rows_ = apart_ ? w.kernel_y : std::min(shape.in.height, most);
+  // Lists of a power of two would lie in the same lines of a cache.
+  list_stride_ = round_up(most_rows_ * row_inputs_ + kListSlack, kListUnit) + kListShift;
   padding_.assign(words_, 0);
   for (std::size_t c = 0; shape.pad_value < 0 && c < shape.in.channels; ++c)
     set_bit(padding_.data(), c, true);
@@ -121,7 +133,6 @@ std::ptrdiff_t MirroredConvolution::input_row(std::size_t y, std::size_t kernel_
 // Positions share a table when they have the same class and leave out the same rows of the window.
 bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClasses& classes) {
   const Window& w = shape_.window;
-  const std::size_t row_inputs = w.kernel_x * shape_.in.channels;
   std::vector<std::vector<bool>> left_out;
   std::map<std::pair<std::size_t, std::vector<bool>>, std::size_t> found;
   std::vector<std::pair<std::size_t, std::vector<bool>>> keys;
@@ -140,8 +151,8 @@ bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClass
   // What the padding of a row of the window counts, per filter and row.
   std::vector<std::int64_t> padded(shape_.filters * w.kernel_y);
   for (std::size_t i = 0; i < padded.size(); ++i) {
-    const std::size_t ones = signs.ones(i / w.kernel_y, i % w.kernel_y * row_inputs, row_inputs);
-    padded[i] = static_cast<std::int64_t>(shape_.pad_value < 0 ? row_inputs - ones : ones);
+    const std::size_t ones = signs.ones(i / w.kernel_y, i % w.kernel_y * row_inputs_, row_inputs_);
+    padded[i] = static_cast<std::int64_t>(shape_.pad_value < 0 ? row_inputs_ - ones : ones);
   }
 
   least_bits_ = std::bit_width(depth_ + 1);
@@ -155,7 +166,7 @@ bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClass
     column.tables = words;
     for (const auto& [type, outside] : keys) {
       std::int64_t inputs = static_cast<std::int64_t>(depth_);
-      for (bool out : outside) inputs -= out ? static_cast<std::int64_t>(row_inputs) : 0;
+      for (bool out : outside) inputs -= out ? static_cast<std::int64_t>(row_inputs_) : 0;
       for (std::size_t lane = 0; lane < lanes; ++lane) {
         const std::size_t f = column.first_filter + lane;
         std::int64_t least = inputs + 1;  // of no filter: never
@@ -183,25 +194,25 @@ double MirroredConvolution::cost(std::size_t first, std::size_t rows) const {
   if (positions_ == 1)
     return static_cast<double>(divide_up(rows, kMirrorGroup)) *
            (pass_cost_ + sort_cost_ * static_cast<double>(w.kernel_y));
-  // Whole rows of positions, each of which sorts about as many new rows of inputs as its stride.
+  // Whole rows of positions, each of which sorts as many new rows of inputs as its stride.
   const std::size_t lines = (first + rows - 1) / w.out_width - first / w.out_width + 1;
-  const double sorts = static_cast<double>(lines * std::min(w.stride_y, w.kernel_y) + w.kernel_y - 1);
+  const double sorts =
+      static_cast<double>(apart_ ? lines * w.kernel_y : (lines - 1) * w.stride_y + w.kernel_y);
   return static_cast<double>(line_groups_) * (static_cast<double>(lines) * pass_cost_ + sorts * sort_cost_);
 }
 
 std::size_t MirroredConvolution::scratch() const {
-  const std::size_t rows = kept_rows_ * line_groups_, taps = shape_.window.kernel_x;
-  return round_up(rows * kPatterns * row_stride_ * sizeof(std::uint16_t), kAlignment) +
-         round_up((rows + 1) * kPatterns * sizeof(std::size_t), kAlignment) +
-         round_up(rows * sizeof(std::ptrdiff_t), kAlignment) +
-         round_up(kPatterns * group_stride_ * sizeof(std::uint16_t), kAlignment) +
+  const std::size_t taps = shape_.window.kernel_x;
+  return round_up(kPatterns * list_stride_ * sizeof(std::uint16_t), kAlignment) +
+         round_up((most_rows_ + 1) * kPatterns * sizeof(std::uint32_t), kAlignment) +
+         round_up((most_rows_ + 1) * kMirrorGroup * sizeof(std::uint32_t), kAlignment) +
          round_up(kPatterns * taps * words_ * sizeof(Word), kAlignment) +
          round_up(taps * kMirrorGroup * sizeof(Word*), kAlignment) +
          kMirrorGroup * table_.widths[0].lanes / 8;
 }
 
 void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t rows) const {
-  const std::size_t kept = kept_rows_ * line_groups_, taps = shape_.window.kernel_x;
+  const std::size_t taps = shape_.window.kernel_x;
   std::byte* free = call.scratch;
   const auto take = [&free](std::size_t bytes) {
     std::byte* taken = free;
@@ -209,111 +220,134 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
     return taken;
   };
   Work work;
-  work.row_lists =
-      reinterpret_cast<std::uint16_t*>(take(kept * kPatterns * row_stride_ * sizeof(std::uint16_t)));
-  work.row_lengths = reinterpret_cast<std::size_t*>(take((kept + 1) * kPatterns * sizeof(std::size_t)));
-  work.group_lengths = work.row_lengths + kept * kPatterns;
-  work.row_holds = reinterpret_cast<std::ptrdiff_t*>(take(kept * sizeof(std::ptrdiff_t)));
-  work.group_lists =
-      reinterpret_cast<std::uint16_t*>(take(kPatterns * group_stride_ * sizeof(std::uint16_t)));
+  work.lists = reinterpret_cast<std::uint16_t*>(take(kPatterns * list_stride_ * sizeof(std::uint16_t)));
+  work.begins = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * kPatterns * sizeof(std::uint32_t)));
+  work.negatives =
+      reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * kMirrorGroup * sizeof(std::uint32_t)));
   work.masks = reinterpret_cast<Word*>(take(kPatterns * taps * words_ * sizeof(Word)));
   work.rows = reinterpret_cast<const Word**>(take(taps * kMirrorGroup * sizeof(Word*)));
   work.out = reinterpret_cast<Word*>(free);
-  std::fill_n(work.row_holds, kept, std::ptrdiff_t{-1});
+  std::fill_n(work.begins, kPatterns, 0u);
+  std::fill_n(work.negatives, kMirrorGroup, 0u);
 
-  const std::size_t end = call.first + done + rows;
-  for (std::size_t row = call.first + done; row < end;) {
-    const Group group = group_at(row, end);
-    const std::size_t longest = collect(work, call, group);
-    multiply(work, group, longest, call.out<Word>() + (row - call.first) * out_words_);
-    row += group.count;
-  }
-}
-
-MirroredConvolution::Group MirroredConvolution::group_at(std::size_t row, std::size_t end) const {
-  if (positions_ == 1) {
-    const std::size_t count = std::min(kMirrorGroup, end - row);
-    return {row, 0, 0, 0, count, 0, count, 1};
-  }
+  const std::size_t first = call.first + done, end = first + rows;
+  const auto run_group = [&](const Group& group) {
+    const Seen seen = collect(work, call, group);
+    multiply(work, group, seen, call.out<Word>() + (group.row - call.first) * out_words_);
+  };
   const std::size_t width = shape_.window.out_width;
-  const std::size_t at = row % positions_ % width, x = at / kMirrorGroup * kMirrorGroup;
-  const std::size_t lanes = std::min(kMirrorGroup, width - x);
-  const std::size_t count = std::min(x + lanes - at, end - row);
-  return {row / positions_, row % positions_ / width, x, x / kMirrorGroup, lanes, at - x, count, 0};
+  for (std::size_t row = first; row < end;) {
+    if (positions_ == 1) {
+      const std::size_t count = std::min(kMirrorGroup, end - row);
+      work.count = 0;
+      run_group({row, row, 0, 0, count, 0, count, 1});
+      row += count;
+      continue;
+    }
+    // Of one sample, columns of groups.
+    const std::size_t sample = row / positions_, before = sample * positions_;
+    const std::size_t stop = std::min(end, before + positions_);
+    for (std::size_t x = 0; x < width; x += kMirrorGroup) {
+      const std::size_t lanes = std::min(kMirrorGroup, width - x);
+      work.count = 0;
+      for (std::size_t y = (row - before) / width; before + y * width < stop; ++y) {
+        const std::size_t at = before + y * width + x;
+        const std::size_t from = std::max(at, row), to = std::min(at + lanes, stop);
+        if (from < to) run_group({from, sample, y, x, lanes, from - at, to - from, 0});
+      }
+    }
+    row = stop;
+  }
 }
 
-// The lists of input row y, sorted unless they are still there.
-const std::uint16_t* MirroredConvolution::sorted(const Work& work, const Call& call, const Group& group,
-                                                 std::ptrdiff_t y, std::size_t** lengths) const {
+// Sorts what a window sees, unless it has been.
+MirroredConvolution::Seen MirroredConvolution::collect(Work& work, const Call& call,
+                                                       const Group& group) const {
+  const Window& w = shape_.window;
+  Seen seen = {0, 0};
+  while (seen.kernel_row < w.kernel_y && input_row(group.y, seen.kernel_row) < 0) ++seen.kernel_row;
+  if (seen.kernel_row == w.kernel_y) return {work.count, 0};
+  std::size_t end = w.kernel_y;
+  while (end > seen.kernel_row && input_row(group.y, end - 1) < 0) --end;
+  const std::ptrdiff_t first = input_row(group.y, seen.kernel_row);
+  const std::size_t rows = end - seen.kernel_row;
+  if (work.count > 0) seen.begin = static_cast<std::size_t>(first - work.first);
+  if (work.count == 0 || apart_ || seen.begin + rows > most_rows_) {
+    work.first = first;
+    work.count = seen.begin = 0;
+  }
+  for (; work.count < seen.begin + rows; ++work.count)
+    sort(work, call, group, input_row(group.y, seen.kernel_row + work.count - seen.begin));
+  return seen;
+}
+
+// Adds input row y to the lists.
+void MirroredConvolution::sort(Work& work, const Call& call, const Group& group, std::ptrdiff_t y) const {
   const Window& w = shape_.window;
   const auto height = static_cast<std::ptrdiff_t>(shape_.in.height);
   const auto width = static_cast<std::ptrdiff_t>(shape_.in.width);
-  const std::size_t slot = static_cast<std::size_t>(y) % kept_rows_ * line_groups_ + group.place;
-  std::uint16_t* lists = work.row_lists + slot * kPatterns * row_stride_;
-  *lengths = work.row_lengths + slot * kPatterns;
   const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(group.sample) * height + y;
-  if (work.row_holds[slot] == row) return lists;
-  work.row_holds[slot] = row;
   const auto words = static_cast<std::ptrdiff_t>(words_);
-  for (std::size_t t = 0; t < w.kernel_x; ++t)
-    for (std::size_t j = 0; j < kMirrorGroup; ++j) {
-      // A position that does not exist sees what the last one sees.
-      const std::size_t lane = std::min(j, group.lanes - 1);
-      const std::size_t along = group.step == 0 ? lane : 0;
+  std::uint32_t* ends = work.begins + (work.count + 1) * kPatterns;
+  std::copy_n(ends - kPatterns, kPatterns, ends);
+  std::uint32_t* negatives = work.negatives + work.count * kMirrorGroup;
+  for (std::size_t j = 0; j < kMirrorGroup; ++j) {
+    // A position that does not exist sees what the last one sees.
+    const std::size_t lane = std::min(j, group.lanes - 1);
+    const std::size_t along = group.step == 0 ? lane : 0;
+    const std::ptrdiff_t from = row + static_cast<std::ptrdiff_t>(lane * group.step) * height;
+    std::size_t negative = negatives[j];
+    for (std::size_t t = 0; t < w.kernel_x; ++t) {
       const auto x = static_cast<std::ptrdiff_t>((group.x + along) * w.stride_x + t * w.dilation_x) -
                      static_cast<std::ptrdiff_t>(w.left);
-      const std::ptrdiff_t from = row + static_cast<std::ptrdiff_t>(lane * group.step) * height;
-      work.rows[t * kMirrorGroup + j] =
+      const Word* seen =
           x >= 0 && x < width ? call.in<Word>(0) + (from * width + x) * words : padding_.data();
+      work.rows[t * kMirrorGroup + j] = seen;
+      for (std::size_t i = 0; i < words_; ++i) negative += static_cast<std::size_t>(std::popcount(seen[i]));
     }
-  table_.mirror.sort({work.rows, w.kernel_x, shape_.in.channels, work.masks, lists, row_stride_, *lengths});
-  return lists;
-}
-
-// Lists the inputs of a group, each list filled up with the plane of zeros; the result is the longest.
-std::size_t MirroredConvolution::collect(const Work& work, const Call& call, const Group& group) const {
-  const Window& w = shape_.window;
-  std::fill_n(work.group_lengths, kPatterns, std::size_t{0});
-  for (std::size_t row = 0; row < w.kernel_y; ++row) {
-    const std::ptrdiff_t y = input_row(group.y, row);
-    if (y < 0) continue;
-    std::size_t* lengths = nullptr;
-    const std::uint16_t* lists = sorted(work, call, group, y, &lengths);
-    table_.mirror.append({lists, lengths, row_stride_,
-                          static_cast<std::uint16_t>(row * w.kernel_x * shape_.in.channels), work.group_lists,
-                          group_stride_, work.group_lengths});
+    negatives[kMirrorGroup + j] = static_cast<std::uint32_t>(negative);
   }
-  for (std::size_t p = 0; p < kPatterns; ++p)
-    std::fill_n(work.group_lists + p * group_stride_ + work.group_lengths[p], kListStep,
-                static_cast<std::uint16_t>(depth_));
-  return *std::max_element(work.group_lengths, work.group_lengths + kPatterns);
+  table_.mirror.sort({work.rows, w.kernel_x, shape_.in.channels,
+                      static_cast<std::uint16_t>(work.count * row_inputs_), work.masks, work.lists,
+                      list_stride_, ends});
 }
 
-void MirroredConvolution::multiply(const Work& work, const Group& group, std::size_t longest,
-                                   Word* out) const {
+void MirroredConvolution::multiply(const Work& work, const Group& group, const Seen& seen, Word* out) const {
+  // The window's planes, where the first row of inputs that is in the lists would have its own.
+  const std::ptrdiff_t before =
+      (static_cast<std::ptrdiff_t>(seen.kernel_row) - static_cast<std::ptrdiff_t>(seen.begin)) *
+      static_cast<std::ptrdiff_t>(row_inputs_);
+  const auto zeros = static_cast<std::uint16_t>(static_cast<std::ptrdiff_t>(depth_) - before);
+  const std::uint32_t* begins = work.begins + seen.begin * kPatterns;
+  const std::uint32_t* ends = work.begins + work.count * kPatterns;
+  std::uint32_t lengths[kPatterns], longest = 0;
+  for (std::size_t p = 0; p < kPatterns; ++p) {
+    std::fill_n(work.lists + p * list_stride_ + ends[p], kListStep, zeros);
+    longest = std::max(longest, ends[p] - begins[p]);
+    lengths[p] = static_cast<std::uint32_t>(round_up(ends[p] - begins[p], kListStep));
+  }
   const std::size_t bits = counter_bits(longest + 1);
   MirrorCall call;
   // A bucket q holds added - subtracted + 2^(bits-1) - 1. Position j sums them with the sign of bit j of q,
   // the negative ones as complements in `bits` + j bits; the last has none. Inputs that are -1 count the
   // complements of their planes.
   for (std::size_t j = 0; j < kMirrorGroup; ++j) {
-    std::size_t negative = 0;
-    for (std::size_t p = 0; p < kPatterns; ++p) negative += (p >> j & 1) != 0 ? work.group_lengths[p] : 0;
+    const std::size_t negative =
+        work.negatives[work.count * kMirrorGroup + j] - work.negatives[seen.begin * kMirrorGroup + j];
     const std::size_t origin = j + 1 == kMirrorGroup
                                    ? kBuckets * ((std::size_t{1} << (bits - 1)) - 1)
                                    : (kBuckets >> (j + 1)) * ((std::size_t{1} << (bits + j)) - 1);
     const std::size_t width = std::size_t{1} << (bits + kMirrorGroup - 1);
     call.starts[j] = static_cast<std::uint32_t>(width - 1 - origin + negative);
   }
-  for (std::size_t p = 0; p < kPatterns; ++p)
-    work.group_lengths[p] = round_up(work.group_lengths[p], kListStep);
-  call.lists = work.group_lists;
-  call.stride = group_stride_;
-  call.lengths = work.group_lengths;
+  call.lists = work.lists;
+  call.stride = list_stride_;
+  call.begins = begins;
+  call.lengths = lengths;
   call.least_bits = least_bits_;
   for (const Column& column : columns_) {
     const std::size_t words = column.words();
-    call.planes = column.planes;
+    call.planes = column.planes + before * static_cast<std::ptrdiff_t>(words);
     call.inverted = column.inverted;
     for (std::size_t j = 0; j < kMirrorGroup; ++j) {
       const std::size_t x = group.x + (group.step == 0 ? std::min(j, group.lanes - 1) : 0);

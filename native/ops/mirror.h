@@ -15,9 +15,9 @@
 namespace sb {
 
 // Four neighbouring positions share a pass: the bits that they hold at an input name one of 16 patterns, the
-// inputs of a pattern are listed at run time, and the weight planes of a list are added once for all four. A
-// list of one input row serves every output row whose window it lies in; window rows outside the map are left
-// out.
+// inputs of a pattern are listed at run time, and the weight planes of a list are added once for all four.
+// Four columns of the map are done from top to bottom: each row of inputs goes to the ends of the lists, and
+// an output row takes from them what its window sees. Window rows outside the map are left out.
 class MirroredConvolution {
  public:
   // Null where the kernels cannot hold the layer. It has a cost at once, and runs when it has its weights.
@@ -43,25 +43,25 @@ class MirroredConvolution {
   };
   struct Group;
   struct Work;
+  struct Seen;
 
   MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape);
   void divide_filters();
   void pack_weights(const SignRows& signs);
   bool choose_tables(const SignRows& signs, const OutputClasses& classes);
   std::ptrdiff_t input_row(std::size_t y, std::size_t kernel_row) const;
-  Group group_at(std::size_t row, std::size_t end) const;
-  const std::uint16_t* sorted(const Work& work, const Call& call, const Group& group, std::ptrdiff_t y,
-                              std::size_t** lengths) const;
-  std::size_t collect(const Work& work, const Call& call, const Group& group) const;
-  void multiply(const Work& work, const Group& group, std::size_t longest, Word* out) const;
+  Seen collect(Work& work, const Call& call, const Group& group) const;
+  void sort(Work& work, const Call& call, const Group& group, std::ptrdiff_t y) const;
+  void multiply(const Work& work, const Group& group, const Seen& seen, Word* out) const;
 
   const PlaneTable& table_;
   ConvolutionShape shape_;
   std::size_t positions_, words_, depth_, out_words_;
-  std::size_t line_groups_;   // groups of a row of output positions
-  std::size_t kept_rows_;     // input rows whose lists are kept
-  std::size_t row_stride_;    // of the lists of an input row
-  std::size_t group_stride_;  // of the lists of a group
+  std::size_t row_inputs_;   // of a row of the window
+  std::size_t line_groups_;  // groups of a row of output positions
+  bool apart_;               // windows share no rows, or do not see neighbouring ones
+  std::size_t most_rows_;    // that the lists hold
+  std::size_t list_stride_;
   std::size_t least_bits_ = 0;
   std::vector<Column> columns_;
   Buffer planes_, tables_;

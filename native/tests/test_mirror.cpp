@@ -30,30 +30,24 @@ void test_sort(const MirrorTable& table, std::size_t taps, std::size_t channels,
     for (std::size_t c = 0; c < channels; ++c) set_bit(&bits[r * words], c, random.between(1, 4) <= density);
   std::vector<const Word*> rows;
   for (std::size_t r = 0; r < taps * kMirrorGroup; ++r) rows.push_back(&bits[r * words]);
-  std::vector<std::uint16_t> lists(kPatterns * stride);
-  std::size_t lengths[kPatterns];
-  table.sort({rows.data(), taps, channels, masks.data(), lists.data(), stride, lengths});
-  std::size_t total = 0;
-  for (std::size_t p = 0; p < kPatterns; ++p) {
-    const std::uint16_t* list = &lists[p * stride];
-    total += lengths[p];
-    CHECK(std::is_sorted(list, list + lengths[p]));
-    for (std::size_t i = 0; i < lengths[p]; ++i)
-      CHECK(list[i] < taps * channels && pattern_at(rows, list[i] / channels, list[i] % channels) == p);
-  }
-  CHECK(total == taps * channels);
-
-  const std::size_t out_stride = 2 * stride;
-  std::vector<std::uint16_t> out(kPatterns * out_stride);
-  std::size_t out_lengths[kPatterns] = {};
-  for (std::uint16_t base : {0, 1000})
-    table.append({lists.data(), lengths, stride, base, out.data(), out_stride, out_lengths});
-  for (std::size_t p = 0; p < kPatterns; ++p) {
-    CHECK(out_lengths[p] == 2 * lengths[p]);
-    for (std::size_t i = 0; i < lengths[p]; ++i) {
-      CHECK(out[p * out_stride + i] == lists[p * stride + i]);
-      CHECK(out[p * out_stride + lengths[p] + i] == lists[p * stride + i] + 1000);
+  std::vector<std::uint16_t> lists(kPatterns * (2 * stride));
+  std::uint32_t ends[kPatterns] = {};
+  for (std::uint16_t first : {0, 1000}) {
+    std::uint32_t begins[kPatterns];
+    std::copy_n(ends, kPatterns, begins);
+    table.sort({rows.data(), taps, channels, first, masks.data(), lists.data(), 2 * stride, ends});
+    std::size_t total = 0;
+    for (std::size_t p = 0; p < kPatterns; ++p) {
+      const std::uint16_t* list = &lists[p * 2 * stride + begins[p]];
+      const std::size_t length = ends[p] - begins[p];
+      total += length;
+      CHECK(std::is_sorted(list, list + length));
+      for (std::size_t i = 0; i < length; ++i) {
+        const std::size_t input = list[i] - std::size_t{first};
+        CHECK(input < taps * channels && pattern_at(rows, input / channels, input % channels) == p);
+      }
     }
+    CHECK(total == taps * channels);
   }
 }
 
@@ -73,7 +67,8 @@ void test_products(const PlaneWidth& width, std::size_t bits, std::size_t depth,
   std::fill_n(planes + depth * words, words, Word{0});
   for (std::size_t i = 0; i < words; ++i) inverted[i] = random.next();
 
-  std::vector<std::size_t> patterns(depth), lengths(kPatterns, 0);
+  std::vector<std::size_t> patterns(depth);
+  std::vector<std::uint32_t> begins(kPatterns, 0), lengths(kPatterns, 0);
   std::vector<std::uint16_t> lists(kPatterns * stride, static_cast<std::uint16_t>(depth));
   const auto only = static_cast<std::size_t>(random.between(0, 15));
   for (std::size_t k = 0; k < depth; ++k) {
@@ -103,10 +98,11 @@ void test_products(const PlaneWidth& width, std::size_t bits, std::size_t depth,
     call.least[j] = table;
     call.out[j] = out + j * words;
   }
-  for (std::size_t& length : lengths) length = round_up(length, 8);
+  for (std::uint32_t& length : lengths) length = static_cast<std::uint32_t>(round_up(length, 8));
   call.planes = planes;
   call.lists = lists.data();
   call.stride = stride;
+  call.begins = begins.data();
   call.lengths = lengths.data();
   call.least_bits = kLeastBits;
   call.inverted = inverted;
