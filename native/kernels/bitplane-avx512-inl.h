@@ -53,16 +53,16 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 #include "kernels/mirror-avx512-inl.h"
 #include "kernels/taps-avx512-inl.h"
 
-constexpr PlaneTable kPlanes = {{plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f, 0.72f),
-                                 plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f, 0.58f),
-                                 plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f, 0.58f)},
-                                3,
-                                list_planes_wide,
-                                transpose,
-                                turn_nine_wide,
-                                {0.155f, 0.052f},
-                                {1.1f, 3.1f},
-                                {2.2f, 0.6f},
-                                1100,
-                                0.225f,
-                                {sort_inputs_wide, 0.52f}};
+constexpr PlaneTable kPlanes = {
+    {plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f, 0.68f, 1850),
+     plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f, 0.57f, 1050),
+     plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f, 0.41f, 850)},
+    3,
+    list_planes_wide,
+    transpose,
+    {0.155f, 0.052f},
+    {1.1f, 3.1f},
+    {2.2f, 0.6f},
+    1100,
+    0.225f,
+    {sort_few, sort_one_by_one<kManyPositions, read_many>, 0.70f}};

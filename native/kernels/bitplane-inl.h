@@ -266,7 +266,8 @@ void shift_planes(const ShiftCall& call) {
 
 template <class V>
 constexpr PlaneWidth plane_width(void (*spread)(const uint64_t*, size_t, uint64_t*), float plane,
-                                 float group_of_4, float group_of_5, float input, float mirrored) {
+                                 float group_of_4, float group_of_5, float input, float mirrored,
+                                 float many) {
   return {8 * V::kBytes, select_planes<V>,   shift_planes<V>, spread, plane, {group_of_4, group_of_5},
-          input,         select_mirrored<V>, mirrored};
+          input,         select_mirrored<V>, mirrored,        many};
 }

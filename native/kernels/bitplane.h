@@ -78,8 +78,9 @@ struct PlaneWidth {
   float plane_cost;     // per listed plane
   float group_cost[2];  // per group of 4 or 5 filters
   float input_cost;     // per plane made
-  RunMirrored (*mirrored)(size_t bits);
+  RunMirrored (*mirrored)(size_t positions, size_t bits);
   float mirror_cost;  // per input, of four positions and a register of filters
+  float many_cost;    // what a pass of seven positions takes beyond its inputs
 };
 
 struct PlaneTable {

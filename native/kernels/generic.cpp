@@ -109,7 +109,7 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 }
 
 constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>,
-                                                                 0.65f, 60, 150, 1.0f, 0.65f)},
+                                                                 0.65f, 60, 150, 1.0f, 0.65f, 1400)},
                                 1,
                                 list_planes,
                                 transpose,
@@ -119,7 +119,8 @@ constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<T
                                 {2.5f, 0.8f},
                                 1100,
                                 0.6f,
-                                {sort_inputs, 1.25f}};
+                                {sort_one_by_one<kFewPositions, read_patterns<kFewPositions>>,
+                                 sort_one_by_one<kManyPositions, read_patterns<kManyPositions>>, 1.25f}};
 
 #include "kernels/chain-inl.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <utility>
@@ -13,8 +14,9 @@ constexpr std::size_t kMostInputs = std::size_t{1} << (kMostPlaneBits - 1);
 constexpr std::size_t kMostTables = 64;
 constexpr std::size_t kMostScratch = std::size_t{16} << 20;
 constexpr std::size_t kListStep = 8;
+// An input costs so much more where seven positions share a pass, whose lists are shorter.
+constexpr double kManyPlane = 1.15, kManySort = 1.4;
 constexpr std::size_t kListUnit = 2048, kListShift = 96;
-constexpr std::size_t kBuckets = kPatterns / 2;
 
 // Counter bits for lists of at most `longest` planes.
 std::size_t counter_bits(std::size_t longest) {
@@ -22,9 +24,21 @@ std::size_t counter_bits(std::size_t longest) {
   return longest <= 512 ? 10 : kMostPlaneBits;
 }
 
+// What the kernels add to the count of position j. A bucket q holds its number + 2^(bits-1) - 1. Four
+// positions sum them with the sign of bit j of q, negative ones as complements in `bits` + j bits; the last
+// has none. Of seven, the first three do so in eight blocks, the last four with the totals of the blocks.
+std::size_t sum_origin(std::size_t positions, std::size_t j, std::size_t bits) {
+  const auto signed_sum = [](std::size_t bit, std::size_t width) {
+    return (std::size_t{8} >> (bit + 1)) * ((std::size_t{1} << (width + bit)) - 1);
+  };
+  if (j + 1 == positions) return (patterns_of(positions) / 2) * ((std::size_t{1} << (bits - 1)) - 1);
+  if (positions == kFewPositions) return signed_sum(j, bits);
+  return j < 3 ? 8 * signed_sum(j, bits) : signed_sum(j - 3, bits + 3);
+}
+
 }  // namespace
 
-// Four neighbouring outputs of one row, or the same output of four samples where a map has only one.
+// Neighbouring outputs of one row, or the same output of four samples where a map has only one.
 struct MirroredConvolution::Group {
   std::size_t row;  // of the output: the first that is asked for
   std::size_t sample, y, x;
@@ -38,7 +52,7 @@ struct MirroredConvolution::Work {
   std::uint16_t* lists;      // (pattern, list_stride_)
   std::uint32_t* begins;     // (row + 1, pattern): where the inputs of a row begin
   std::uint32_t* negatives;  // (row + 1, position): inputs of the rows before that are -1
-  Word* masks;
+  Word* sorting;
   const Word** rows;
   Word* out;
   std::ptrdiff_t first;  // the row of inputs that was sorted first
@@ -56,7 +70,6 @@ std::unique_ptr<MirroredConvolution> MirroredConvolution::make(const PlaneTable&
   if (shape.groups > 1 || shape.in.planes > 1 || shape.depth() >= kMostInputs) return nullptr;
   std::unique_ptr<MirroredConvolution> op(new MirroredConvolution(table, shape));
   if (op->scratch() > kMostScratch) return nullptr;
-  op->divide_filters();
   return op;
 }
 
@@ -74,7 +87,8 @@ MirroredConvolution::MirroredConvolution(const PlaneTable& table, const Convolut
       out_words_(words_for(shape.filters)) {
   const Window& w = shape_.window;
   row_inputs_ = w.kernel_x * shape.in.channels;
-  line_groups_ = divide_up(w.out_width, kMirrorGroup);
+  divide_filters();
+  choose_group();
   apart_ = w.dilation_y > 1 || w.stride_y >= w.kernel_y || positions_ == 1;
   // Indices have 16 bits, the plane of zeros included.
   const std::size_t most = (std::size_t{0xffff} - depth_) / row_inputs_;
@@ -94,9 +108,30 @@ void MirroredConvolution::divide_filters() {
     while (i + 1 < table_.count && table_.widths[i + 1].lanes >= left) ++i;
     columns_.push_back({&table_.widths[i], first, nullptr, nullptr, nullptr});
     first += table_.widths[i].lanes;
-    pass_cost_ += static_cast<double>(depth_) * table_.widths[i].mirror_cost + table_.widths[i].group_cost[0];
   }
-  sort_cost_ = static_cast<double>(shape_.window.kernel_x * shape_.in.channels) * table_.mirror.sort_cost;
+}
+
+// Four positions or seven, whichever costs less for a line of the map.
+void MirroredConvolution::choose_group() {
+  double least = HUGE_VAL;
+  for (std::size_t positions : {kFewPositions, kManyPositions}) {
+    const bool many = positions == kManyPositions;
+    if (many && positions_ == 1) break;  // samples, of which there may be fewer
+    const double sort = static_cast<double>(row_inputs_) * table_.mirror.sort_cost * (many ? kManySort : 1);
+    double pass = 0;
+    for (const Column& column : columns_) {
+      const PlaneWidth& width = *column.width;
+      pass += static_cast<double>(depth_) * width.mirror_cost * (many ? kManyPlane : 1) +
+              (many ? width.many_cost : width.group_cost[0]);
+    }
+    const std::size_t groups = divide_up(shape_.window.out_width, positions);
+    const double cost = static_cast<double>(groups) * (pass + sort);
+    if (cost >= least) continue;
+    least = cost;
+    group_ = positions, line_groups_ = groups;
+    pass_cost_ = pass, sort_cost_ = sort;
+  }
+  patterns_ = patterns_of(group_);
 }
 
 void MirroredConvolution::pack_weights(const SignRows& signs) {
@@ -192,7 +227,7 @@ bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClass
 double MirroredConvolution::cost(std::size_t first, std::size_t rows) const {
   const Window& w = shape_.window;
   if (positions_ == 1)
-    return static_cast<double>(divide_up(rows, kMirrorGroup)) *
+    return static_cast<double>(divide_up(rows, group_)) *
            (pass_cost_ + sort_cost_ * static_cast<double>(w.kernel_y));
   // Whole rows of positions, each of which sorts as many new rows of inputs as its stride.
   const std::size_t lines = (first + rows - 1) / w.out_width - first / w.out_width + 1;
@@ -203,12 +238,11 @@ double MirroredConvolution::cost(std::size_t first, std::size_t rows) const {
 
 std::size_t MirroredConvolution::scratch() const {
   const std::size_t taps = shape_.window.kernel_x;
-  return round_up(kPatterns * list_stride_ * sizeof(std::uint16_t), kAlignment) +
-         round_up((most_rows_ + 1) * kPatterns * sizeof(std::uint32_t), kAlignment) +
-         round_up((most_rows_ + 1) * kMirrorGroup * sizeof(std::uint32_t), kAlignment) +
-         round_up(kPatterns * taps * words_ * sizeof(Word), kAlignment) +
-         round_up(taps * kMirrorGroup * sizeof(Word*), kAlignment) +
-         kMirrorGroup * table_.widths[0].lanes / 8;
+  return round_up(patterns_ * list_stride_ * sizeof(std::uint16_t), kAlignment) +
+         round_up((most_rows_ + 1) * patterns_ * sizeof(std::uint32_t), kAlignment) +
+         round_up((most_rows_ + 1) * group_ * sizeof(std::uint32_t), kAlignment) +
+         round_up(sort_words(group_, shape_.in.channels) * taps * sizeof(Word), kAlignment) +
+         round_up(taps * group_ * sizeof(Word*), kAlignment) + group_ * table_.widths[0].lanes / 8;
 }
 
 void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t rows) const {
@@ -220,15 +254,14 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
     return taken;
   };
   Work work;
-  work.lists = reinterpret_cast<std::uint16_t*>(take(kPatterns * list_stride_ * sizeof(std::uint16_t)));
-  work.begins = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * kPatterns * sizeof(std::uint32_t)));
-  work.negatives =
-      reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * kMirrorGroup * sizeof(std::uint32_t)));
-  work.masks = reinterpret_cast<Word*>(take(kPatterns * taps * words_ * sizeof(Word)));
-  work.rows = reinterpret_cast<const Word**>(take(taps * kMirrorGroup * sizeof(Word*)));
+  work.lists = reinterpret_cast<std::uint16_t*>(take(patterns_ * list_stride_ * sizeof(std::uint16_t)));
+  work.begins = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * patterns_ * sizeof(std::uint32_t)));
+  work.negatives = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * group_ * sizeof(std::uint32_t)));
+  work.sorting = reinterpret_cast<Word*>(take(sort_words(group_, shape_.in.channels) * taps * sizeof(Word)));
+  work.rows = reinterpret_cast<const Word**>(take(taps * group_ * sizeof(Word*)));
   work.out = reinterpret_cast<Word*>(free);
-  std::fill_n(work.begins, kPatterns, 0u);
-  std::fill_n(work.negatives, kMirrorGroup, 0u);
+  std::fill_n(work.begins, patterns_, 0u);
+  std::fill_n(work.negatives, group_, 0u);
 
   const std::size_t first = call.first + done, end = first + rows;
   const auto run_group = [&](const Group& group) {
@@ -238,7 +271,7 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
   const std::size_t width = shape_.window.out_width;
   for (std::size_t row = first; row < end;) {
     if (positions_ == 1) {
-      const std::size_t count = std::min(kMirrorGroup, end - row);
+      const std::size_t count = std::min(group_, end - row);
       work.count = 0;
       run_group({row, row, 0, 0, count, 0, count, 1});
       row += count;
@@ -247,8 +280,8 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
     // Of one sample, columns of groups.
     const std::size_t sample = row / positions_, before = sample * positions_;
     const std::size_t stop = std::min(end, before + positions_);
-    for (std::size_t x = 0; x < width; x += kMirrorGroup) {
-      const std::size_t lanes = std::min(kMirrorGroup, width - x);
+    for (std::size_t x = 0; x < width; x += group_) {
+      const std::size_t lanes = std::min(group_, width - x);
       work.count = 0;
       for (std::size_t y = (row - before) / width; before + y * width < stop; ++y) {
         const std::size_t at = before + y * width + x;
@@ -288,10 +321,10 @@ void MirroredConvolution::sort(Work& work, const Call& call, const Group& group,
   const auto width = static_cast<std::ptrdiff_t>(shape_.in.width);
   const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(group.sample) * height + y;
   const auto words = static_cast<std::ptrdiff_t>(words_);
-  std::uint32_t* ends = work.begins + (work.count + 1) * kPatterns;
-  std::copy_n(ends - kPatterns, kPatterns, ends);
-  std::uint32_t* negatives = work.negatives + work.count * kMirrorGroup;
-  for (std::size_t j = 0; j < kMirrorGroup; ++j) {
+  std::uint32_t* ends = work.begins + (work.count + 1) * patterns_;
+  std::copy_n(ends - patterns_, patterns_, ends);
+  std::uint32_t* negatives = work.negatives + work.count * group_;
+  for (std::size_t j = 0; j < group_; ++j) {
     // A position that does not exist sees what the last one sees.
     const std::size_t lane = std::min(j, group.lanes - 1);
     const std::size_t along = group.step == 0 ? lane : 0;
@@ -302,14 +335,14 @@ void MirroredConvolution::sort(Work& work, const Call& call, const Group& group,
                      static_cast<std::ptrdiff_t>(w.left);
       const Word* seen =
           x >= 0 && x < width ? call.in<Word>(0) + (from * width + x) * words : padding_.data();
-      work.rows[t * kMirrorGroup + j] = seen;
+      work.rows[t * group_ + j] = seen;
       for (std::size_t i = 0; i < words_; ++i) negative += static_cast<std::size_t>(std::popcount(seen[i]));
     }
-    negatives[kMirrorGroup + j] = static_cast<std::uint32_t>(negative);
+    negatives[group_ + j] = static_cast<std::uint32_t>(negative);
   }
-  table_.mirror.sort({work.rows, w.kernel_x, shape_.in.channels,
-                      static_cast<std::uint16_t>(work.count * row_inputs_), work.masks, work.lists,
-                      list_stride_, ends});
+  const auto sort = group_ == kFewPositions ? table_.mirror.sort_few : table_.mirror.sort_many;
+  sort({work.rows, w.kernel_x, shape_.in.channels, static_cast<std::uint16_t>(work.count * row_inputs_),
+        work.sorting, work.lists, list_stride_, ends});
 }
 
 void MirroredConvolution::multiply(const Work& work, const Group& group, const Seen& seen, Word* out) const {
@@ -318,26 +351,22 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
       (static_cast<std::ptrdiff_t>(seen.kernel_row) - static_cast<std::ptrdiff_t>(seen.begin)) *
       static_cast<std::ptrdiff_t>(row_inputs_);
   const auto zeros = static_cast<std::uint16_t>(static_cast<std::ptrdiff_t>(depth_) - before);
-  const std::uint32_t* begins = work.begins + seen.begin * kPatterns;
-  const std::uint32_t* ends = work.begins + work.count * kPatterns;
-  std::uint32_t lengths[kPatterns], longest = 0;
-  for (std::size_t p = 0; p < kPatterns; ++p) {
+  const std::uint32_t* begins = work.begins + seen.begin * patterns_;
+  const std::uint32_t* ends = work.begins + work.count * patterns_;
+  std::uint32_t lengths[patterns_of(kManyPositions)], longest = 0;
+  for (std::size_t p = 0; p < patterns_; ++p) {
     std::fill_n(work.lists + p * list_stride_ + ends[p], kListStep, zeros);
     longest = std::max(longest, ends[p] - begins[p]);
     lengths[p] = static_cast<std::uint32_t>(round_up(ends[p] - begins[p], kListStep));
   }
   const std::size_t bits = counter_bits(longest + 1);
   MirrorCall call;
-  // A bucket q holds added - subtracted + 2^(bits-1) - 1. Position j sums them with the sign of bit j of q,
-  // the negative ones as complements in `bits` + j bits; the last has none. Inputs that are -1 count the
-  // complements of their planes.
-  for (std::size_t j = 0; j < kMirrorGroup; ++j) {
+  // Inputs that are -1 count the complements of their planes.
+  for (std::size_t j = 0; j < group_; ++j) {
     const std::size_t negative =
-        work.negatives[work.count * kMirrorGroup + j] - work.negatives[seen.begin * kMirrorGroup + j];
-    const std::size_t origin = j + 1 == kMirrorGroup
-                                   ? kBuckets * ((std::size_t{1} << (bits - 1)) - 1)
-                                   : (kBuckets >> (j + 1)) * ((std::size_t{1} << (bits + j)) - 1);
-    const std::size_t width = std::size_t{1} << (bits + kMirrorGroup - 1);
+        work.negatives[work.count * group_ + j] - work.negatives[seen.begin * group_ + j];
+    const std::size_t origin = sum_origin(group_, j, bits);
+    const std::size_t width = std::size_t{1} << (bits + group_ - 1);
     call.starts[j] = static_cast<std::uint32_t>(width - 1 - origin + negative);
   }
   call.lists = work.lists;
@@ -349,13 +378,13 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
     const std::size_t words = column.words();
     call.planes = column.planes + before * static_cast<std::ptrdiff_t>(words);
     call.inverted = column.inverted;
-    for (std::size_t j = 0; j < kMirrorGroup; ++j) {
+    for (std::size_t j = 0; j < group_; ++j) {
       const std::size_t x = group.x + (group.step == 0 ? std::min(j, group.lanes - 1) : 0);
       const std::size_t place = group.y * shape_.window.out_width + x;
       call.least[j] = column.tables + table_of_[place] * least_bits_ * words;
       call.out[j] = work.out + j * words;
     }
-    column.width->mirrored(bits)(call);
+    column.width->mirrored(group_, bits)(call);
     const std::size_t first = column.first_filter / kWordBits;
     const std::size_t kept = std::min(words, out_words_ - first);
     for (std::size_t i = 0; i < group.count; ++i)

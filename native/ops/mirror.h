@@ -14,9 +14,9 @@
 
 namespace sb {
 
-// Four neighbouring positions share a pass: the bits that they hold at an input name one of 16 patterns, the
-// inputs of a pattern are listed at run time, and the weight planes of a list are added once for all four.
-// Four columns of the map are done from top to bottom: each row of inputs goes to the ends of the lists, and
+// Four or seven neighbouring positions share a pass: the bits that they hold at an input name a pattern, the
+// inputs of a pattern are listed at run time, and the weight planes of a list are added once for all of them.
+// The columns of a group are done from top to bottom: each row of inputs goes to the ends of the lists, and
 // an output row takes from them what its window sees. Window rows outside the map are left out.
 class MirroredConvolution {
  public:
@@ -47,6 +47,7 @@ class MirroredConvolution {
 
   MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape);
   void divide_filters();
+  void choose_group();
   void pack_weights(const SignRows& signs);
   bool choose_tables(const SignRows& signs, const OutputClasses& classes);
   std::ptrdiff_t input_row(std::size_t y, std::size_t kernel_row) const;
@@ -57,10 +58,11 @@ class MirroredConvolution {
   const PlaneTable& table_;
   ConvolutionShape shape_;
   std::size_t positions_, words_, depth_, out_words_;
-  std::size_t row_inputs_;   // of a row of the window
-  std::size_t line_groups_;  // groups of a row of output positions
-  bool apart_;               // windows share no rows, or do not see neighbouring ones
-  std::size_t most_rows_;    // that the lists hold
+  std::size_t group_, patterns_;  // positions that share a pass, and their patterns
+  std::size_t row_inputs_;        // of a row of the window
+  std::size_t line_groups_;       // groups of a row of output positions
+  bool apart_;                    // windows share no rows, or do not see neighbouring ones
+  std::size_t most_rows_;         // that the lists hold
   std::size_t list_stride_;
   std::size_t least_bits_ = 0;
   std::vector<Column> columns_;
