@@ -60,6 +60,7 @@ constexpr PlaneTable kPlanes = {
     3,
     list_planes_wide,
     transpose,
+    turn_nine_wide,
     {0.155f, 0.052f},
     {1.1f, 3.1f},
     {2.2f, 0.6f},

@@ -1,24 +1,29 @@
 // Sorting by compression of indices (VBMI2). Included inside an anonymous namespace, after
 // lists-avx512-inl.h.
 
-// The patterns of 64 channels, as a mask each: (pattern, stride).
-SB_INLINE void match_patterns(const uint64_t* const* rows, size_t word, uint64_t present, uint64_t* masks,
+// The patterns of `count` words of channels from `word` on, as masks: (pattern, stride).
+SB_INLINE void match_patterns(const uint64_t* const* rows, size_t word, size_t count, uint64_t* masks,
                               size_t stride) {
-  const uint64_t a = rows[0][word], b = rows[1][word], c = rows[2][word], d = rows[3][word];
-  const uint64_t low[4] = {~(a | b), a & ~b, b & ~a, a & b};
-  const uint64_t high[4] = {~(c | d) & present, c & ~d, d & ~c, c & d};
-  SB_UNROLL for (size_t p = 0; p < patterns_of(kFewPositions); ++p) masks[p * stride] =
-      low[p & 3] & high[p >> 2];
+  const __mmask8 there = (__mmask8)(0xffu >> (8 - count));
+  const auto row = [rows, word, there](size_t j) { return _mm512_maskz_loadu_epi64(there, rows[j] + word); };
+  const __m512i a = row(0), b = row(1), c = row(2), d = row(3), all = _mm512_set1_epi64(-1);
+  const __m512i low[4] = {_mm512_andnot_si512(_mm512_or_si512(a, b), all), _mm512_andnot_si512(b, a),
+                          _mm512_andnot_si512(a, b), _mm512_and_si512(a, b)};
+  const __m512i high[4] = {_mm512_andnot_si512(_mm512_or_si512(c, d), all), _mm512_andnot_si512(d, c),
+                           _mm512_andnot_si512(c, d), _mm512_and_si512(c, d)};
+  SB_UNROLL for (size_t p = 0; p < patterns_of(kFewPositions); ++p)
+      _mm512_mask_storeu_epi64(masks + p * stride, there, _mm512_and_si512(low[p & 3], high[p >> 2]));
 }
 
 inline void sort_few(const SortCall& call) {
-  constexpr size_t kPatterns = patterns_of(kFewPositions);
   const size_t words = (call.channels + 63) / 64, spare = words * 64 - call.channels;
-  for (size_t t = 0; t < call.taps; ++t)
-    for (size_t w = 0; w < words; ++w)
-      match_patterns(call.rows + t * kFewPositions, w, w + 1 == words ? ~(uint64_t)0 >> spare : ~(uint64_t)0,
+  for (size_t t = 0; t < call.taps; ++t) {
+    for (size_t w = 0; w < words; w += 8)
+      match_patterns(call.rows + t * kFewPositions, w, words - w < 8 ? words - w : 8,
                      call.work + t * words + w, call.taps * words);
-  for (size_t p = 0; p < kPatterns; ++p) {
+    call.work[(t + 1) * words - 1] &= ~(uint64_t)0 >> spare;  // spare bits are no inputs
+  }
+  for (size_t p = 0; p < patterns_of(kFewPositions); ++p) {
     uint16_t* begin = call.lists + p * call.stride;
     uint16_t* end = begin + call.ends[p];
     const uint64_t* masks = call.work + p * call.taps * words;
