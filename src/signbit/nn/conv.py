@@ -1,8 +1,11 @@
 """Convolutions of signs, with explicit padding."""
 
+import operator
 from abc import abstractmethod
+from functools import reduce
 from typing import Any, Literal, final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
@@ -59,19 +62,26 @@ class BinaryConvNd(BinaryLayer):
         sides = self.padding_sides
         return tuple(before for before, _ in sides) if all(before == after for before, after in sides) else None
 
-    def _surrounded(self, code: Tensor) -> Tensor:
+    def _surrounded(self, code: Tensor, *, times: int = 1) -> Tensor:
         # F.pad names the last dimension first.
         sides = [size for before_after in reversed(self.padding_sides) for size in before_after]
-        return F.pad(code, sides, value=float(self.pad_value)) if any(sides) else code
+        return F.pad(code, sides, value=float(self.pad_value * times)) if any(sides) else code
 
     @override
     def _shared_sum(self, code: Tensor) -> Tensor:
-        # First over the channels, then over the window: one channel per group is left to convolve.
-        code = self._surrounded(code)
+        # Over the channels, then along each dimension of the window: a few additions of maps of one channel per group.
         channels = code.dim() - 1 - self.spatial
         grouped = (*code.shape[:channels], self.groups, -1, *code.shape[channels + 1 :])
-        total = code.reshape(grouped).sum(channels + 1)
-        return self._convolve(total, total.new_ones(self.groups, 1, *self.kernel_size), 0)
+        total = code.reshape(grouped).sum(channels + 1, dtype=torch.promote_types(code.dtype, torch.float32))
+        total = self._surrounded(total, times=code.shape[channels] // self.groups)
+        for axis, size, step, jump in zip(
+            range(-self.spatial, 0), self.kernel_size, self.dilation, self.stride, strict=True
+        ):
+            last = total.shape[axis] - step * (size - 1)
+            rest: tuple[Any, ...] = (slice(None),) * (-1 - axis)
+            starts = range(0, step * size, step)
+            total = reduce(operator.add, [total[(..., slice(first, first + last, jump), *rest)] for first in starts])
+        return total
 
     @abstractmethod
     def _convolve(self, input: Tensor, weight: Tensor, padding: int | tuple[int, ...]) -> Tensor:

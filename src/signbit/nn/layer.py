@@ -73,6 +73,7 @@ class BinaryLayer(BinaryOwner):
             levels: what the weight quantizer's `levels` would give, if it is known already; where they are ±scale,
                 the scale.
         """
+        dtype = dot.dtype  # products with real parameters would take a map of bfloat16 to float32
         domain = self._domain()
         if domain is None:
             scale = self.output_scale() if levels is None else levels[1]
@@ -86,7 +87,7 @@ class BinaryLayer(BinaryOwner):
             dot = dot * self._per_filter((high - low) / 2) + shared * self._per_filter((high + low) / 2)
         if self.bias is not None:
             dot = dot + self._per_filter(self.bias)
-        return dot
+        return dot.to(dtype)
 
     @override
     def forward(self, input: Tensor) -> Tensor:
