@@ -12,6 +12,9 @@
 
 namespace sb {
 
+// More inputs make totals that counters cannot hold.
+inline constexpr std::size_t kMostDepth = (std::size_t{1} << kMostTotalBits) - 2;
+
 // How many inputs of a window are -1, N, enters the threshold of a filter: not at all, as its half, by steps
 // of one, or as a line that all filters share and the steps that are left.
 enum class Moving { kNot, kHalf, kSteps, kLine };
@@ -30,7 +33,10 @@ struct SparseRule {
 
 // floor(slope * N), and the place of what is left among those of all N.
 struct SharedLine {
+  double slope = 0;
   std::vector<std::uint32_t> values, rests;  // per N; empty: there is none
+  std::vector<std::uint32_t> order;          // the N of each place
+  std::vector<double> left;                  // what is left, in that order
 };
 
 struct SparseRules {
