@@ -38,25 +38,32 @@ std::size_t sum_origin(std::size_t positions, std::size_t j, std::size_t bits) {
 
 }  // namespace
 
-// Neighbouring outputs of one row, or the same output of four samples where a map has only one.
+// Outputs of one row, or the same output of several samples where a map has only one.
 struct MirroredConvolution::Group {
-  std::size_t row;  // of the output: the first that is asked for
+  std::size_t row;  // of the output: that of the first position
   std::size_t sample, y, x;
-  std::size_t lanes;         // positions that exist
-  std::size_t begin, count;  // positions asked for
-  std::size_t step;          // samples from one position to the next
+  std::size_t lanes;  // positions that exist
+  std::size_t gap;    // rows of the output from one to the next
+  std::size_t step;   // samples from one to the next
+  std::size_t along(std::size_t lane) const { return step == 0 ? lane * gap : 0; }
 };
 
-// Lists of the rows of inputs that were sorted since they were emptied.
+// The rows of inputs that were sorted since the lists were emptied.
+struct MirroredConvolution::Lists {
+  std::uint16_t* entries;  // (pattern, list_stride_)
+  std::uint32_t* begins;   // (row, sort, pattern), and once more: where its inputs begin
+};
+
 struct MirroredConvolution::Work {
-  std::uint16_t* lists;      // (pattern, list_stride_)
-  std::uint32_t* begins;     // (row + 1, pattern): where the inputs of a row begin
+  Lists lists, left;         // of this group, and of the one to its left
+  bool shared;               // `left` holds the same rows
   std::uint32_t* negatives;  // (row + 1, position): inputs of the rows before that are -1
   Word* sorting;
   const Word** rows;
   Word* out;
-  std::ptrdiff_t first;  // the row of inputs that was sorted first
-  std::size_t count;     // rows sorted
+  std::size_t first_row, end_row;  // of the output, that are asked for
+  std::ptrdiff_t first;            // the row of inputs that was sorted first
+  std::size_t count;               // rows sorted
 };
 
 // The rows of lists that a window sees.
@@ -93,6 +100,10 @@ MirroredConvolution::MirroredConvolution(const PlaneTable& table, const Convolut
   // Indices have 16 bits, the plane of zeros included.
   const std::size_t most = (std::size_t{0xffff} - depth_) / row_inputs_;
   most_rows_ = apart_ ? w.kernel_y : std::min(shape.in.height, most);
+  // Longer lists than those of seven positions are worth sharing.
+  shares_ = !apart_ && group_ == kFewPositions && line_groups_ > 1 && w.kernel_x > 1 && w.stride_x == 1 &&
+            w.dilation_x == 1 && shape.in.height <= most_rows_;
+  sorts_ = shares_ ? 2 : 1;
   // Lists of a power of two would lie in the same lines of a cache.
   list_stride_ = round_up(most_rows_ * row_inputs_ + kListSlack, kListUnit) + kListShift;
   padding_.assign(words_, 0);
@@ -236,10 +247,14 @@ double MirroredConvolution::cost(std::size_t first, std::size_t rows) const {
   return static_cast<double>(line_groups_) * (static_cast<double>(lines) * pass_cost_ + sorts * sort_cost_);
 }
 
+std::size_t MirroredConvolution::list_bytes() const {
+  return round_up(patterns_ * list_stride_ * sizeof(std::uint16_t), kAlignment) +
+         round_up((most_rows_ * sorts_ + 1) * patterns_ * sizeof(std::uint32_t), kAlignment);
+}
+
 std::size_t MirroredConvolution::scratch() const {
   const std::size_t taps = shape_.window.kernel_x;
-  return round_up(patterns_ * list_stride_ * sizeof(std::uint16_t), kAlignment) +
-         round_up((most_rows_ + 1) * patterns_ * sizeof(std::uint32_t), kAlignment) +
+  return list_bytes() * (shares_ ? 2 : 1) +
          round_up((most_rows_ + 1) * group_ * sizeof(std::uint32_t), kAlignment) +
          round_up(sort_words(group_, shape_.in.channels) * taps * sizeof(Word), kAlignment) +
          round_up(taps * group_ * sizeof(Word*), kAlignment) + group_ * table_.widths[0].lanes / 8;
@@ -253,40 +268,47 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
     free += round_up(bytes, kAlignment);
     return taken;
   };
+  const auto take_lists = [&]() -> Lists {
+    auto* entries = reinterpret_cast<std::uint16_t*>(take(patterns_ * list_stride_ * sizeof(std::uint16_t)));
+    auto* begins =
+        reinterpret_cast<std::uint32_t*>(take((most_rows_ * sorts_ + 1) * patterns_ * sizeof(std::uint32_t)));
+    std::fill_n(begins, patterns_, 0u);
+    return {entries, begins};
+  };
   Work work;
-  work.lists = reinterpret_cast<std::uint16_t*>(take(patterns_ * list_stride_ * sizeof(std::uint16_t)));
-  work.begins = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * patterns_ * sizeof(std::uint32_t)));
+  work.lists = take_lists();
+  work.left = shares_ ? take_lists() : work.lists;
   work.negatives = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * group_ * sizeof(std::uint32_t)));
   work.sorting = reinterpret_cast<Word*>(take(sort_words(group_, shape_.in.channels) * taps * sizeof(Word)));
   work.rows = reinterpret_cast<const Word**>(take(taps * group_ * sizeof(Word*)));
   work.out = reinterpret_cast<Word*>(free);
-  std::fill_n(work.begins, patterns_, 0u);
   std::fill_n(work.negatives, group_, 0u);
+  work.shared = false;
 
   const std::size_t first = call.first + done, end = first + rows;
-  const auto run_group = [&](const Group& group) {
-    const Seen seen = collect(work, call, group);
-    multiply(work, group, seen, call.out<Word>() + (group.row - call.first) * out_words_);
-  };
-  const std::size_t width = shape_.window.out_width;
+  work.first_row = first, work.end_row = end;
+  Word* out = call.out<Word>() + done * out_words_;
+  const std::size_t width = shape_.window.out_width, gap = line_groups_;
   for (std::size_t row = first; row < end;) {
+    work.count = 0;
     if (positions_ == 1) {
       const std::size_t count = std::min(group_, end - row);
-      work.count = 0;
-      run_group({row, row, 0, 0, count, 0, count, 1});
+      const Group group = {row, row, 0, 0, count, 1, 1};
+      multiply(work, group, collect(work, call, group), out);
       row += count;
       continue;
     }
-    // Of one sample, columns of groups.
+    // Of one sample, the columns of a group after those of another.
     const std::size_t sample = row / positions_, before = sample * positions_;
     const std::size_t stop = std::min(end, before + positions_);
-    for (std::size_t x = 0; x < width; x += group_) {
-      const std::size_t lanes = std::min(group_, width - x);
+    const std::size_t top = (row - before) / width, bottom = (stop - before - 1) / width;
+    for (std::size_t x = 0; x < gap; ++x) {
+      work.shared = shares_ && x % 2 == 1;
+      std::swap(work.lists, work.left);
       work.count = 0;
-      for (std::size_t y = (row - before) / width; before + y * width < stop; ++y) {
-        const std::size_t at = before + y * width + x;
-        const std::size_t from = std::max(at, row), to = std::min(at + lanes, stop);
-        if (from < to) run_group({from, sample, y, x, lanes, from - at, to - from, 0});
+      for (std::size_t y = top; y <= bottom; ++y) {
+        const Group group = {before + y * width + x, sample, y, x, divide_up(width - x, gap), gap, 0};
+        multiply(work, group, collect(work, call, group), out);
       }
     }
     row = stop;
@@ -314,6 +336,23 @@ MirroredConvolution::Seen MirroredConvolution::collect(Work& work, const Call& c
   return seen;
 }
 
+// The inputs of a row that the group to the left sees through all taps but its first.
+void MirroredConvolution::take_shared(Work& work) const {
+  constexpr std::size_t kBlock = 32;  // whole blocks, which compilers make registers of
+  const auto channels = static_cast<std::uint16_t>(shape_.in.channels);
+  const std::size_t at = work.count * sorts_ * patterns_;
+  for (std::size_t p = 0; p < patterns_; ++p) {
+    std::uint32_t* begins = work.lists.begins + at + p;
+    const std::uint32_t* others = work.left.begins + at + p;
+    const std::uint32_t from = others[patterns_], count = others[2 * patterns_] - from;
+    const std::uint16_t* __restrict in = work.left.entries + p * list_stride_ + from;
+    std::uint16_t* __restrict out = work.lists.entries + p * list_stride_ + begins[0];
+    for (std::size_t i = 0; i < count; i += kBlock)
+      for (std::size_t k = i; k < i + kBlock; ++k) out[k] = static_cast<std::uint16_t>(in[k] - channels);
+    begins[patterns_] = begins[0] + count;
+  }
+}
+
 // Adds input row y to the lists.
 void MirroredConvolution::sort(Work& work, const Call& call, const Group& group, std::ptrdiff_t y) const {
   const Window& w = shape_.window;
@@ -321,18 +360,16 @@ void MirroredConvolution::sort(Work& work, const Call& call, const Group& group,
   const auto width = static_cast<std::ptrdiff_t>(shape_.in.width);
   const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(group.sample) * height + y;
   const auto words = static_cast<std::ptrdiff_t>(words_);
-  std::uint32_t* ends = work.begins + (work.count + 1) * patterns_;
-  std::copy_n(ends - patterns_, patterns_, ends);
   std::uint32_t* negatives = work.negatives + work.count * group_;
   for (std::size_t j = 0; j < group_; ++j) {
     // A position that does not exist sees what the last one sees.
     const std::size_t lane = std::min(j, group.lanes - 1);
-    const std::size_t along = group.step == 0 ? lane : 0;
     const std::ptrdiff_t from = row + static_cast<std::ptrdiff_t>(lane * group.step) * height;
     std::size_t negative = negatives[j];
     for (std::size_t t = 0; t < w.kernel_x; ++t) {
-      const auto x = static_cast<std::ptrdiff_t>((group.x + along) * w.stride_x + t * w.dilation_x) -
-                     static_cast<std::ptrdiff_t>(w.left);
+      const auto x =
+          static_cast<std::ptrdiff_t>((group.x + group.along(lane)) * w.stride_x + t * w.dilation_x) -
+          static_cast<std::ptrdiff_t>(w.left);
       const Word* seen =
           x >= 0 && x < width ? call.in<Word>(0) + (from * width + x) * words : padding_.data();
       work.rows[t * group_ + j] = seen;
@@ -340,9 +377,18 @@ void MirroredConvolution::sort(Work& work, const Call& call, const Group& group,
     }
     negatives[group_ + j] = static_cast<std::uint32_t>(negative);
   }
-  const auto sort = group_ == kFewPositions ? table_.mirror.sort_few : table_.mirror.sort_many;
-  sort({work.rows, w.kernel_x, shape_.in.channels, static_cast<std::uint16_t>(work.count * row_inputs_),
-        work.sorting, work.lists, list_stride_, ends});
+  // Of groups that share, the left one sorts its first tap by itself, the right one only its last.
+  if (work.shared) take_shared(work);
+  for (std::size_t i = work.shared ? 1 : 0; i < sorts_; ++i) {
+    const std::size_t begin = i == 0 ? 0 : work.shared ? w.kernel_x - 1 : 1;
+    const std::size_t end = i + 1 < sorts_ ? 1 : w.kernel_x;
+    std::uint32_t* ends = work.lists.begins + (work.count * sorts_ + i + 1) * patterns_;
+    std::copy_n(ends - patterns_, patterns_, ends);
+    const std::size_t first = work.count * row_inputs_ + begin * shape_.in.channels;
+    const auto sort = group_ == kFewPositions ? table_.mirror.sort_few : table_.mirror.sort_many;
+    sort({work.rows + begin * group_, end - begin, shape_.in.channels, static_cast<std::uint16_t>(first),
+          work.sorting, work.lists.entries, list_stride_, ends});
+  }
 }
 
 void MirroredConvolution::multiply(const Work& work, const Group& group, const Seen& seen, Word* out) const {
@@ -351,11 +397,11 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
       (static_cast<std::ptrdiff_t>(seen.kernel_row) - static_cast<std::ptrdiff_t>(seen.begin)) *
       static_cast<std::ptrdiff_t>(row_inputs_);
   const auto zeros = static_cast<std::uint16_t>(static_cast<std::ptrdiff_t>(depth_) - before);
-  const std::uint32_t* begins = work.begins + seen.begin * patterns_;
-  const std::uint32_t* ends = work.begins + work.count * patterns_;
+  const std::uint32_t* begins = work.lists.begins + seen.begin * sorts_ * patterns_;
+  const std::uint32_t* ends = work.lists.begins + work.count * sorts_ * patterns_;
   std::uint32_t lengths[patterns_of(kManyPositions)], longest = 0;
   for (std::size_t p = 0; p < patterns_; ++p) {
-    std::fill_n(work.lists + p * list_stride_ + ends[p], kListStep, zeros);
+    std::fill_n(work.lists.entries + p * list_stride_ + ends[p], kListStep, zeros);
     longest = std::max(longest, ends[p] - begins[p]);
     lengths[p] = static_cast<std::uint32_t>(round_up(ends[p] - begins[p], kListStep));
   }
@@ -369,7 +415,7 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
     const std::size_t width = std::size_t{1} << (bits + group_ - 1);
     call.starts[j] = static_cast<std::uint32_t>(width - 1 - origin + negative);
   }
-  call.lists = work.lists;
+  call.lists = work.lists.entries;
   call.stride = list_stride_;
   call.begins = begins;
   call.lengths = lengths;
@@ -379,7 +425,7 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
     call.planes = column.planes + before * static_cast<std::ptrdiff_t>(words);
     call.inverted = column.inverted;
     for (std::size_t j = 0; j < group_; ++j) {
-      const std::size_t x = group.x + (group.step == 0 ? std::min(j, group.lanes - 1) : 0);
+      const std::size_t x = group.x + group.along(std::min(j, group.lanes - 1));
       const std::size_t place = group.y * shape_.window.out_width + x;
       call.least[j] = column.tables + table_of_[place] * least_bits_ * words;
       call.out[j] = work.out + j * words;
@@ -387,8 +433,11 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
     column.width->mirrored(group_, bits)(call);
     const std::size_t first = column.first_filter / kWordBits;
     const std::size_t kept = std::min(words, out_words_ - first);
-    for (std::size_t i = 0; i < group.count; ++i)
-      std::copy_n(work.out + (group.begin + i) * words, kept, out + i * out_words_ + first);
+    for (std::size_t j = 0; j < group.lanes; ++j) {
+      const std::size_t row = group.row + j * group.gap;
+      if (row >= work.first_row && row < work.end_row)
+        std::copy_n(work.out + j * words, kept, out + (row - work.first_row) * out_words_ + first);
+    }
   }
 }
 

@@ -16,8 +16,9 @@ namespace sb {
 
 // Four or seven neighbouring positions share a pass: the bits that they hold at an input name a pattern, the
 // inputs of a pattern are listed at run time, and the weight planes of a list are added once for all of them.
-// The columns of a group are done from top to bottom: each row of inputs goes to the ends of the lists, and
-// an output row takes from them what its window sees. Window rows outside the map are left out.
+// The columns of a group, evenly spread over the map, are done from top to bottom: each row of inputs goes to
+// the ends of the lists, and an output row takes from them what its window sees. Window rows outside the map
+// are left out.
 class MirroredConvolution {
  public:
   // Null where the kernels cannot hold the layer. It has a cost at once, and runs when it has its weights.
@@ -42,6 +43,7 @@ class MirroredConvolution {
     std::size_t words() const { return width->lanes / kWordBits; }
   };
   struct Group;
+  struct Lists;
   struct Work;
   struct Seen;
 
@@ -53,6 +55,8 @@ class MirroredConvolution {
   std::ptrdiff_t input_row(std::size_t y, std::size_t kernel_row) const;
   Seen collect(Work& work, const Call& call, const Group& group) const;
   void sort(Work& work, const Call& call, const Group& group, std::ptrdiff_t y) const;
+  void take_shared(Work& work) const;
+  std::size_t list_bytes() const;
   void multiply(const Work& work, const Group& group, const Seen& seen, Word* out) const;
 
   const PlaneTable& table_;
@@ -62,6 +66,8 @@ class MirroredConvolution {
   std::size_t row_inputs_;        // of a row of the window
   std::size_t line_groups_;       // groups of a row of output positions
   bool apart_;                    // windows share no rows, or do not see neighbouring ones
+  bool shares_;                   // two groups side by side have all taps but one in common
+  std::size_t sorts_;             // of a row of inputs
   std::size_t most_rows_;         // that the lists hold
   std::size_t list_stride_;
   std::size_t least_bits_ = 0;
