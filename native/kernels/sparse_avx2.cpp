@@ -14,6 +14,6 @@ namespace {
 }  // namespace
 
 extern const SparseTable kAvx2Sparse = {
-    {sparse_width<TwoInputs<Register256>>(14), sparse_width<TwoInputs<Register128>>(14)}};
+    {sparse_width<TwoInputs<Register256>>(14), sparse_width<TwoInputs<Register128>>(14)}, 1.5f};
 
 }  // namespace sb

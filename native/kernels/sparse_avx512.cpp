@@ -14,6 +14,6 @@ namespace {
 }  // namespace
 
 extern const SparseTable kAvx512Sparse = {
-    {sparse_width<Lanes512>(18), sparse_width<Lanes256>(12), sparse_width<Lanes128>(10)}};
+    {sparse_width<Lanes512>(18), sparse_width<Lanes256>(12), sparse_width<Lanes128>(10)}, 1.5f};
 
 }  // namespace sb

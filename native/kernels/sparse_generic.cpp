@@ -11,6 +11,6 @@ namespace {
 
 }  // namespace
 
-extern const SparseTable kGenericSparse = {{sparse_width<TwoInputs<Lanes64>>(20)}};
+extern const SparseTable kGenericSparse = {{sparse_width<TwoInputs<Lanes64>>(20)}, 1.5f};
 
 }  // namespace sb

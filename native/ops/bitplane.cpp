@@ -29,12 +29,14 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!classes.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, false));
   if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
-  if (layout == Layout::kChosen || layout == Layout::kPlanes) op->offer_dense(signs, classes->outputs);
+  const bool may_be_dense = layout == Layout::kChosen || layout == Layout::kPlanes;
+  if (may_be_dense) op->expect_dense();
   const bool rare = density(signs) < kDensest;
   if (layout == Layout::kSparse || (layout == Layout::kChosen && rare)) {
     const std::optional<SparseRules> rules = sparse_rules(signs, classes->outputs);
     if (rules.has_value()) op->add_sparse(*rules);
   }
+  if (may_be_dense) op->take_dense(signs, classes->outputs);
   if (layout == Layout::kChosen || layout == Layout::kMirrored)
     op->mirrored_ = MirroredConvolution::make(kernels.planes, shape);
   if (!op->mirror_pays() || !op->mirrored_->take(signs, *classes)) op->mirrored_ = nullptr;
@@ -114,33 +116,32 @@ double BitplaneConvolution::popcount_cost(std::size_t filters) const {
          (patches_are_rows(shape_) ? 0 : static_cast<double>(shape_.window.taps()) * tap);
 }
 
-// The fewest planes that lists may hold: they are not made where even these cost too much.
-void BitplaneConvolution::offer_dense(const SignRows& signs, const PlaneOutputs& outputs) {
-  const std::size_t group = depth_ < table_.five_from ? 4 : 5;
-  price_dense(group, divide_up(shape_.filters, group) * depth_);
-  if (!pays(dense_costs_)) return;
-  std::optional<PlaneFilters> filters = plane_filters(table_, signs, group, outputs);
-  if (!filters.has_value() || (counts_ && filters->bits + group - 1 > kCountRows)) return;
-  add_dense(std::move(*filters));
+// With the fewest planes that lists may hold.
+void BitplaneConvolution::expect_dense() {
+  price_dense(divide_up(shape_.filters, dense_group()) * depth_);
+  if (pays(dense_costs_)) std::copy_n(dense_costs_, table_.count, costs_);
 }
 
-void BitplaneConvolution::price_dense(std::size_t group, std::size_t listed) {
-  const std::size_t groups = divide_up(shape_.filters, group);
+void BitplaneConvolution::take_dense(const SignRows& signs, const PlaneOutputs& outputs) {
+  if (std::isinf(costs_[0])) return;
+  std::fill_n(costs_, table_.count, HUGE_VAL);
+  const std::size_t group = dense_group();
+  std::optional<PlaneFilters> filters = plane_filters(table_, signs, group, outputs);
+  if (!filters.has_value() || (counts_ && filters->bits + group - 1 > kCountRows)) return;
+  price_dense(filters->lists.size() - (filters->groups << group));
+  std::copy_n(dense_costs_, table_.count, costs_);
+  filters_ = std::move(*filters);
+  inputs_.find_valid_taps();
+}
+
+void BitplaneConvolution::price_dense(std::size_t listed) {
+  const std::size_t group = dense_group(), groups = divide_up(shape_.filters, group);
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
     dense_costs_[i] = static_cast<double>(listed) * width.plane_cost + input_costs_[i] +
                       static_cast<double>(groups) * width.group_cost[group - 4];
     if (counts_) dense_costs_[i] += sum_cost(width, !half_.empty());
   }
-}
-
-void BitplaneConvolution::add_dense(PlaneFilters filters) {
-  const std::size_t heads = filters.groups << filters.group;
-  price_dense(filters.group, filters.lists.size() - heads);
-  if (!pays(dense_costs_)) return;
-  std::copy_n(dense_costs_, table_.count, costs_);
-  filters_ = std::move(filters);
-  inputs_.find_valid_taps();
 }
 
 void BitplaneConvolution::add_sparse(const SparseRules& rules) {
@@ -155,10 +156,7 @@ void BitplaneConvolution::add_sparse(const SparseRules& rules) {
 bool BitplaneConvolution::keep_sparse(const double* costs) {
   if (!pays(costs)) return false;
   std::copy_n(costs, table_.count, sparse_costs_);
-  if (!pays(costs_)) {
-    std::fill_n(costs_, table_.count, HUGE_VAL);
-    filters_ = {};
-  }
+  if (!pays(costs_)) std::fill_n(costs_, table_.count, HUGE_VAL);
   inputs_.find_valid_taps();
   return true;
 }

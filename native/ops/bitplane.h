@@ -81,10 +81,12 @@ class BitplaneConvolution final : public Operator {
                                                           const ConvolutionShape& shape,
                                                           const std::optional<SparseRules>& rules,
                                                           Layout layout);
+  std::size_t dense_group() const { return depth_ < table_.five_from ? 4 : 5; }
   // What dense lists of so many planes cost.
-  void price_dense(std::size_t group, std::size_t listed);
-  void offer_dense(const SignRows& signs, const PlaneOutputs& outputs);
-  void add_dense(PlaneFilters filters);
+  void price_dense(std::size_t listed);
+  // Dense lists are expected before sparse ones are made, and made where they still pay after these.
+  void expect_dense();
+  void take_dense(const SignRows& signs, const PlaneOutputs& outputs);
   void add_sparse(const SparseRules& rules);
   void add_sparse_sums(const std::vector<const SignRows*>& products);
   // Whether the sparse form of these costs pays; it is then offered, and the dense one only if that pays too.

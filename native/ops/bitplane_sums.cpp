@@ -34,14 +34,13 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
     op->packed_cost_ += op->popcount_cost(kSharedFilters) + kLevelCost * static_cast<double>(shape.filters);
   }
   if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
-  if (layout != Layout::kSparse) {
-    PlaneOutputs all;  // a counter that starts at its own origin
-    all.least.assign(shape.filters, 0);
-    all.inverted.assign(shape.filters, 0);
-    op->offer_dense(signs, all);
-  }
+  if (layout != Layout::kSparse) op->expect_dense();
   const bool rare = density(signs) < kDensest;
   if (layout == Layout::kSparse || (layout == Layout::kChosen && rare)) op->add_sparse_sums({&signs});
+  PlaneOutputs all;  // a counter that starts at its own origin
+  all.least.assign(shape.filters, 0);
+  all.inverted.assign(shape.filters, 0);
+  op->take_dense(signs, all);
   return op->dense() || op->sparse() ? std::move(op) : nullptr;
 }
 

@@ -69,12 +69,13 @@ std::size_t SignRows::ones(std::size_t filter, std::size_t begin, std::size_t co
 }
 
 std::vector<std::uint16_t> SignRows::list(std::size_t filter, bool bit) const {
-  std::vector<std::uint16_t> places;
+  std::vector<std::uint16_t> places(bit ? ones(filter) : depth_ - ones(filter));
+  std::uint16_t* next = places.data();
   for (std::size_t k = 0; k < depth_; k += kWordBits) {
     Word word = row(filter)[k / kWordBits];
     if (!bit) word = ~word & low_bits(std::min(kWordBits, depth_ - k));
     for (; word != 0; word &= word - 1)
-      places.push_back(static_cast<std::uint16_t>(k + static_cast<std::size_t>(std::countr_zero(word))));
+      *next++ = static_cast<std::uint16_t>(k + static_cast<std::size_t>(std::countr_zero(word)));
   }
   return places;
 }

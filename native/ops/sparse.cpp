@@ -16,8 +16,6 @@ constexpr std::size_t kMostSteps = 512;
 constexpr std::size_t kLeastTotalBits = 3;
 // Bits of an entry of a line's table.
 constexpr std::size_t kLineBits = 32;
-// Nanoseconds to look a lane up in it.
-constexpr double kLaneCost = 1.5;
 // Totals of random inputs lie within so many times the root of the depth.
 constexpr double kUsualSpread = 3.5;
 
@@ -64,7 +62,7 @@ double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) cons
   sum += inputs.sum_cost(width, total_bits_);
   if (filters_.moving == Moving::kHalf) return sum;
   if (filters_.moving == Moving::kLine)
-    return sum + filters * plane + static_cast<double>(width.lanes) * kLaneCost;
+    return sum + filters * plane + static_cast<double>(width.lanes) * static_cast<double>(table_.lane_cost);
   const double spread =
       std::min(static_cast<double>(depth_), kUsualSpread * std::sqrt(static_cast<double>(depth_))) +
       static_cast<double>(filters_.granule);

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <new>
 
+#include "ops/sparse_filters.h"
 #include "plan/isa.h"
 #include "plan/plan.h"
 #include "plan/transfer.h"
@@ -250,11 +251,12 @@ std::vector<std::string> isas() {
   return names;
 }
 
-// The constants that choices rest on, by the names of the fields of kernels/bitplane.h.
+// The constants that choices rest on, by the names of the fields of kernels/bitplane.h and sparse.h.
 nb::dict costs(const std::string& isa) {
   const sb::KernelTable* kernels = sb::find_kernels(isa);
   if (kernels == nullptr) refuse("instruction set '" + isa + "' is not usable here");
   const sb::PlaneTable& table = kernels->planes;
+  const sb::SparseTable& sparse = sb::sparse_table(*kernels);
   nb::list widths;
   for (std::size_t i = 0; i < table.count; ++i) {
     const sb::PlaneWidth& width = table.widths[i];
@@ -264,12 +266,14 @@ nb::dict costs(const std::string& isa) {
     one["group_cost"] = nb::make_tuple(width.group_cost[0], width.group_cost[1]);
     one["input_cost"] = width.input_cost;
     one["mirror_cost"] = width.mirror_cost;
+    one["filter_cost"] = sparse.widths[i].filter_cost;
     widths.append(one);
   }
   nb::dict all;
   all["widths"] = widths;
   all["popcount_cost"] = nb::make_tuple(table.popcount_cost[0], table.popcount_cost[1]);
   all["sort_cost"] = table.mirror.sort_cost;
+  all["lane_cost"] = sparse.lane_cost;
   return all;
 }
 
