@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signbit import packed, runtime
-from signbit.cli import plan
+from signbit.cli import plan, sparse_costs
 from signbit.cli.main import main
 from signbit.cli.plan import _layer as binary_layer
 from signbit.packed import nodes
@@ -78,8 +78,26 @@ def test_tuning_scales_what_was_measured(monkeypatch):
     output = plan.tune(None)
     assert output.data["factors"]["popcount"] > 0
     assert all(width["plane_cost"] > 0 for width in output.data["new"]["widths"])
+    assert all(width["filter_cost"] >= 0 for width in output.data["new"]["widths"])
+    assert output.data["new"]["lane_cost"] >= 0
+    assert "filter_cost" in output.text
     named = {int(form.split()[1]) for form in output.data["factors"] if form.startswith("mirrored")}
     assert named <= {width["lanes"] for width in output.data["new"]["widths"]}
+
+
+def test_sparse_constants_are_what_planes_leave():
+    old = {"widths": [{"lanes": 512, "filter_cost": 10.0}, {"lanes": 256, "filter_cost": 7.0}], "lane_cost": 1.0}
+    factors = {"popcount": 2.0, "bit-planes 512": 3.0}
+
+    def time(filters, *, line):  # planes of 1000 ns, that take 1.5 times as long; filters of 20, lanes of 4
+        lanes = 512 if line else 0
+        measured = 2.0 * 2 * (1000 * 1.5 + 20 * filters + 4 * lanes)
+        return sparse_costs.SparseTime(512, 2, filters, line, 2 * (1000 + 10 * filters + lanes), measured)
+
+    found = sparse_costs.fit([time(64, line=False), time(128, line=False), time(64, line=True)], old, factors)
+    assert found["filter_cost"] == pytest.approx([20.0, 7.0])
+    assert found["lane_cost"] == pytest.approx(4.0)
+    assert sparse_costs.fit([], old, factors) == {"filter_cost": [10.0, 7.0], "lane_cost": 1.0}
 
 
 def test_constants_are_relative_to_popcount():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from signbit import packed, runtime
+from signbit.cli import sparse_costs
 from signbit.cli.errors import UserError
 from signbit.cli.output import Output, table
 from signbit.packed import nodes as n
@@ -56,7 +57,8 @@ def _table(layers: list[choices.Choice]) -> str:
 def tune(isa: str | None) -> Output:
     """The cost constants of an instruction set, refitted on this machine, as kernels/bitplane*.h would hold them.
 
-    Each kernel's constants are scaled by the median of measured over estimated time of the layers that it runs alone.
+    Each kernel's constants are scaled by the median of measured over estimated time of the layers that it runs alone;
+    those of sparse filters are what their layers take beside planes (`sparse_costs`).
     """
     name = choose(isa)
     if name == REFERENCE:
@@ -64,6 +66,7 @@ def tune(isa: str | None) -> Output:
     from signbit.runtime.engine import costs
 
     ratios: dict[str, list[float]] = {}
+    sparse: list[sparse_costs.SparseTime] = []
     widths = [width["lanes"] for width in costs(name)["widths"]]
     for side, batch in TUNED:
         for channels, filters in TUNED_CHANNELS:
@@ -72,15 +75,33 @@ def tune(isa: str | None) -> Output:
             x = rng.choice(np.array([-1, 1], np.int8), (batch, channels, side, side))
             for form, ratio in choices.ratios(graph, {"x": x}, isa=name, widths=widths):
                 ratios.setdefault(form, []).append(ratio)
+            sparse += _sparse_times(side, channels, filters, x, name)
     factors = {form: median(values) for form, values in sorted(ratios.items())}
     old = costs(name)
     new = scaled(old, factors)
+    found = sparse_costs.fit(sparse, old, factors)
+    for width, cost in zip(new["widths"], found["filter_cost"], strict=True):
+        width["filter_cost"] = cost
+    new["lane_cost"] = found["lane_cost"]
     rows = [
         (form, len(ratios[form]), f"{factor:.2f}", f"{min(ratios[form]):.2f}-{max(ratios[form]):.2f}")
         for form, factor in factors.items()
     ]
     text = f"{name}: measured / estimated\n{table(('kernel', 'layers', 'median', 'range'), rows)}\n\n{_constants(new)}"
     return Output(text, {"isa": name, "factors": factors, "old": old, "new": new})
+
+
+def _sparse_times(side: int, channels: int, filters: int, x: Array, isa: str) -> list[sparse_costs.SparseTime]:
+    times = []
+    for line in (False, True) if sparse_costs.has_line(channels) else (False,):
+        graph = sparse_costs.layer(side, channels, filters, line=line)
+        if (found := choices.sparse_time(graph, {"x": x}, isa=isa)) is None:
+            continue
+        piece, measured = found
+        lanes = int(piece.kernel.split()[1])
+        tiles = -(-piece.rows // lanes)
+        times.append(sparse_costs.SparseTime(lanes, tiles, filters, line, piece.predicted * 1e3, measured * 1e3))
+    return times
 
 
 def scaled(old: Mapping[str, Any], factors: Mapping[str, float]) -> dict[str, Any]:
@@ -109,7 +130,7 @@ def scaled(old: Mapping[str, Any], factors: Mapping[str, float]) -> dict[str, An
 
 
 def _constants(new: Mapping[str, Any]) -> str:
-    header = ("lanes", "plane_cost", "group_cost", "input_cost", "mirror_cost")
+    header = ("lanes", "plane_cost", "group_cost", "input_cost", "mirror_cost", "filter_cost")
     rows = [
         (
             width["lanes"],
@@ -117,11 +138,13 @@ def _constants(new: Mapping[str, Any]) -> str:
             "{:.0f}, {:.0f}".format(*width["group_cost"]),
             f"{width['input_cost']:.1f}",
             f"{width['mirror_cost']:.2f}",
+            f"{width['filter_cost']:.1f}",
         )
         for width in new["widths"]
     ]
     popcount = ", ".join(f"{cost:.3f}" for cost in new["popcount_cost"])
-    return f"{table(header, rows)}\npopcount_cost {popcount}; sort_cost {new['sort_cost']:.2f}"
+    rest = f"sort_cost {new['sort_cost']:.2f}; lane_cost {new['lane_cost']:.2f}"
+    return f"{table(header, rows)}\npopcount_cost {popcount}; {rest}"
 
 
 def _layer(side: int, channels: int, filters: int) -> packed.Graph:

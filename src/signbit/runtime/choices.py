@@ -113,6 +113,16 @@ def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, Na
     return forms
 
 
+def sparse_time(graph: Graph, batches: Mapping[str, Array], *, isa: str) -> tuple[Piece, float] | None:
+    """The piece that the one layer of `graph` is on sparse lists, and its measured time in µs; None if it is mixed."""
+    engine = NativeEngine(graph, isa, 1, FORMS["sparse"])
+    planned = [way for _, ways in engine.choices(len(next(iter(batches.values())))) for way in ways if way[3]]
+    if len(planned) != 1 or not planned[0][0].startswith("sparse"):
+        return None
+    kernel, rows, predicted, *_ = planned[0]
+    return Piece(kernel, rows, predicted), min(sum(engine.profile(batches, 7)) for _ in range(3))
+
+
 def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widths: Sequence[int]) -> list[tuple[str, float]]:
     """Measured over estimated time of each form that runs the one layer of `graph` alone, by kernel and register width.
 
