@@ -50,16 +50,19 @@ void run_tile(const GemmCall& call, size_t line, size_t row, size_t block) {
     for (size_t i = 0; i < left; ++i) out[r * call.out_stride + i] = some_out[r * kWidth + i];
 }
 
+// Tiles of R rows, then of half as many, and so on.
+template <class Unit, int R, int B>
+void run_rows(const GemmCall& call, size_t line, size_t row, size_t block) {
+  for (; row + R <= call.count; row += R) run_tile<Unit, R, B>(call, line, row, block);
+  if constexpr (R > 1) run_rows<Unit, R / 2, B>(call, line, row, block);
+}
+
+// Fewer blocks leave registers for more rows.
 template <class Unit, int B>
 void run_blocks(const GemmCall& call, size_t block) {
-  for (size_t line = 0; line < call.lines; ++line) {
-    size_t row = 0;
-    for (; row + Unit::kRows <= call.count; row += Unit::kRows)
-      run_tile<Unit, Unit::kRows, B>(call, line, row, block);
-    if constexpr (Unit::kRows > 2)
-      for (; row + 2 <= call.count; row += 2) run_tile<Unit, 2, B>(call, line, row, block);
-    for (; row < call.count; ++row) run_tile<Unit, 1, B>(call, line, row, block);
-  }
+  constexpr int kMostRows = 8, kRows = Unit::kRows * Unit::kBlocks / B;
+  for (size_t line = 0; line < call.lines; ++line)
+    run_rows<Unit, (kRows < kMostRows ? kRows : kMostRows), B>(call, line, 0, block);
 }
 
 template <class Unit>
