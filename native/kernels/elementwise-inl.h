@@ -51,6 +51,15 @@ void quantize(const float* x, float inverse_step, float zero, float low, float h
   }
 }
 
+void quantize_bytes(const float* x, float inverse_step, float zero, float low, float high, int32_t bias,
+                    size_t n, uint8_t* out) {
+  for (size_t i = 0; i < n; ++i) {
+    const float q = ::rintf(x[i] * inverse_step) + zero;
+    const float raised = q > low ? q : low;
+    out[i] = (uint8_t)((int32_t)(raised < high ? raised : high) + bias);
+  }
+}
+
 inline float bits_to_float(uint32_t bits) {
   float x;
   memcpy(&x, &bits, sizeof x);
@@ -103,7 +112,8 @@ void ints_to_bytes(const int32_t* x, int32_t bias, size_t n, uint8_t* out) {
 
 constexpr KernelTable table(const char* name, Gemm bits, Gemm bytes, Gemm ints, Gemm float32,
                             PlaneTable planes, RowKernels rows) {
-  return {name,          bits,        bytes,          ints,          float32,       planes,       rows,
-          threshold,     sign_two,    two_levels,     add_ints,      multiply,      multiply_by,  quantize,
-          round_float16, round_int16, bytes_to_float, bytes_to_ints, ints_to_float, ints_to_bytes};
+  return {name,          bits,          bytes,          ints,          float32,     planes,
+          rows,          threshold,     sign_two,       two_levels,    add_ints,    multiply,
+          multiply_by,   quantize,      quantize_bytes, round_float16, round_int16, bytes_to_float,
+          bytes_to_ints, ints_to_float, ints_to_bytes};
 }

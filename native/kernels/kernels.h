@@ -46,6 +46,7 @@ struct RowKernels {
   void (*max)(const float* const* rows, size_t count, size_t n, float* out);
   // the same; where `turn`, which may be null, is -1 the smallest
   void (*max_ints)(const int32_t* const* rows, const int32_t* turn, size_t count, size_t n, int32_t* out);
+  void (*max_bytes)(const uint8_t* const* rows, size_t count, size_t n, uint8_t* out);
   void (*mean)(const float* const* rows, size_t count, double divisor, size_t n, float* out);
   // start + sum of rows[t][i] * weights[t][i]; of (rows[t][i] - bias) * weights[t][i]
   void (*multiply)(const float* const* rows, const float* const* weights, size_t count, const float* start,
@@ -78,6 +79,9 @@ struct KernelTable {
   // clip(round(x * inverse_step) + zero, low, high), NaN to low
   void (*quantize)(const float* x, float inverse_step, float zero, float low, float high, size_t n,
                    int32_t* out);
+  // the same plus `bias`, as bytes
+  void (*quantize_bytes)(const float* x, float inverse_step, float zero, float low, float high, int32_t bias,
+                         size_t n, uint8_t* out);
   // in place: to half precision; to the nearest multiple of step, at most 32767 of them
   void (*round_float16)(float* x, size_t n);
   void (*round_int16)(float* x, float step, size_t n);

@@ -36,6 +36,22 @@ void max_rows_ints(const int32_t* const* rows, const int32_t* turn, size_t count
   }
 }
 
+void max_rows_bytes(const uint8_t* const* rows, size_t count, size_t n, uint8_t* out) {
+  constexpr size_t kBlock = 64;
+  size_t c = 0;
+  for (; c + kBlock <= n; c += kBlock) {
+    uint8_t most[kBlock];
+    memcpy(most, rows[0] + c, kBlock);
+    for (size_t t = 1; t < count; ++t)
+      for (size_t i = 0; i < kBlock; ++i) most[i] = rows[t][c + i] > most[i] ? rows[t][c + i] : most[i];
+    memcpy(out + c, most, kBlock);
+  }
+  for (; c < n; ++c) {
+    out[c] = rows[0][c];
+    for (size_t t = 1; t < count; ++t) out[c] = rows[t][c] > out[c] ? rows[t][c] : out[c];
+  }
+}
+
 template <class F>
 void mean_rows(const float* const* rows, size_t count, double divisor, size_t n, float* out) {
   int exponent;
@@ -51,7 +67,7 @@ void mean_rows(const float* const* rows, size_t count, double divisor, size_t n,
 
 void multiply_rows_bytes(const uint8_t* const* rows, const int8_t* const* weights, size_t count, int32_t bias,
                          size_t n, int32_t* out) {
-  constexpr size_t kBlock = 8;
+  constexpr size_t kBlock = 16;
   size_t c = 0;
   for (; c + kBlock <= n; c += kBlock) {
     int32_t sums[kBlock] = {};
@@ -78,5 +94,6 @@ void multiply_rows(const float* const* rows, const float* const* weights, size_t
 
 template <class F>
 constexpr RowKernels row_kernels(void (*chain)(const ChainCall&)) {
-  return {chain, max_rows<F>, max_rows_ints<F>, mean_rows<F>, multiply_rows<F>, multiply_rows_bytes};
+  return {chain,        max_rows<F>,      max_rows_ints<F>,   max_rows_bytes,
+          mean_rows<F>, multiply_rows<F>, multiply_rows_bytes};
 }

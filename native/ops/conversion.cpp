@@ -43,6 +43,9 @@ class Conversion final : public Operator {
                              call.out<std::uint8_t>());
   }
   bool by_rows(std::size_t) const override { return true; }
+  bool narrows() const {
+    return from_ == Storage::kInts && (to_ == Storage::kBytes || to_ == Storage::kSigned);
+  }
 
  private:
   void from_bits(const Call& call) const {
@@ -122,6 +125,11 @@ std::unique_ptr<Operator> make_conversion(const KernelTable& kernels, const Edge
                      (from == Storage::kInts && to != Storage::kBits && to != Storage::kInts);
   if (!known) return nullptr;
   return std::make_unique<Conversion>(kernels, edge, from, to);
+}
+
+bool narrows(const Operator* op) {
+  const auto* conversion = dynamic_cast<const Conversion*>(op);
+  return conversion != nullptr && conversion->narrows();
 }
 
 std::unique_ptr<Operator> make_flatten(const Edge& edge, Storage storage) {

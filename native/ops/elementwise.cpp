@@ -1,5 +1,5 @@
 // Builders of the nodes that work on one value, or on values of one place, at a time: Lookup, Affine,
-// Quantize, Add, PReLU, HardTanh, Sign, Where.
+// Add, PReLU, HardTanh, Sign, Where.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -147,28 +147,6 @@ Value build_affine(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
   std::unique_ptr<Chain> chain = begin_chain(value, in, plan);
   chain->affine(scale, offset, std::move(border));
   return emit_chain(std::move(chain), {value}, out, plan);
-}
-
-Value build_quantize(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {
-  if (!node.expect_inputs(1, 1)) return kNoValue;
-  const Edge& in = node.input();
-  node.expect(in.kind == Kind::kReal, "needs reals, got " + describe(in));
-  const auto inverse_step = static_cast<float>(node.real("inverse_step"));
-  node.expect(inverse_step >= 0, "inverse_step must be positive");
-  const std::int64_t low = node.integer("low", -(1 << 15), 1 << 16, -128);
-  const std::int64_t high = node.integer("high", -(1 << 15), 1 << 16, 127);
-  const std::int64_t zero = node.integer("zero", -(1 << 15), 1 << 16, 0);
-  node.expect(low <= zero && zero <= high, "zero does not lie within low..high");
-  const Edge out = node.output(as_int(in, low, high));
-  if (!node.ok()) return kNoValue;
-  const KernelTable& kernels = plan.kernels();
-  const auto bound = [](std::int64_t x) { return static_cast<float>(x); };
-  auto op = row_operator([&kernels, inverse_step, zero = bound(zero), low = bound(low), high = bound(high),
-                          channels = in.channels](const Call& call) {
-    kernels.quantize(call.in<float>(0), inverse_step, zero, low, high, call.rows * channels,
-                     call.out<std::int32_t>());
-  });
-  return plan.emit(std::move(op), inputs, out, Storage::kInts);
 }
 
 Value build_add(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {

@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "ops/convolution.h"
 #include "ops/depthwise.h"
+#include "ops/lines.h"
 #include "ops/registry.h"
 #include "ops/rounding.h"
 #include "ops/two_levels.h"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr std::size_t kMaxPackedBytes = std::size_t{1} << 31;
 constexpr std::size_t kMostNarrow = std::size_t{1} << 20;
+// A block of filters: so few channels of one filter each are faster as a product with zeros.
+constexpr std::size_t kFewChannels = 16;
 
 // Rounds floats in place of a copy; for real outputs of products in a narrower format.
 class RoundReals final : public Operator {
@@ -120,15 +124,33 @@ bool fits_memory(NodeReader& node, const ConvolutionShape& shape, const Emitter&
                      "its packed weights need more than " + std::to_string(kMaxPackedBytes) + " bytes");
 }
 
+// The same convolution without groups, where that pays; else nothing.
+std::optional<ConvolutionShape> filled_with_zeros(const ConvolutionShape& shape, Filters& filters) {
+  ConvolutionShape whole = shape;
+  whole.groups = 1;
+  if (shape.filters > kFewChannels || filters.bytes.empty() || !PatchLines::fits(whole)) return {};
+  const std::size_t taps = shape.window.taps();
+  std::vector<std::int8_t> bytes(shape.filters * whole.depth(), 0);
+  for (std::size_t f = 0; f < shape.filters; ++f)
+    for (std::size_t t = 0; t < taps; ++t)
+      bytes[f * whole.depth() + t * shape.filters + f] = filters.bytes[f * taps + t];
+  filters.bytes = std::move(bytes);
+  return whole;
+}
+
 Value emit_product(Value source, const ConvolutionShape& shape, const Filters& filters,
                    const std::vector<float>& bias, const Edge& out, Emitter& plan,
                    const std::vector<int>& offsets = {}) {
   const bool real = shape.storage == Storage::kFloats;
   const Value input = plan.stored(source, shape.storage);
   std::unique_ptr<Operator> op;
-  if (offsets.empty() && Depthwise::fits(shape))
-    op = std::make_unique<Depthwise>(plan.kernels(), shape, filters, bias);
-  else
+  if (offsets.empty() && Depthwise::fits(shape)) {
+    Filters filled = filters;
+    if (const std::optional<ConvolutionShape> whole = filled_with_zeros(shape, filled))
+      op = std::make_unique<Convolution>(plan.kernels(), *whole, filled, bias);
+    else
+      op = std::make_unique<Depthwise>(plan.kernels(), shape, filters, bias);
+  } else
     op = std::make_unique<Convolution>(plan.kernels(), shape, filters, bias, offsets);
   const Value sum = plan.emit(std::move(op), {input}, out, real ? Storage::kFloats : Storage::kInts);
   if (!real || out.format == Format::kFloat32) return sum;

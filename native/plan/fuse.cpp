@@ -6,9 +6,11 @@
 
 #include "ops/bitplane.h"
 #include "ops/chain.h"
+#include "ops/conversion.h"
 #include "ops/convolution.h"
 #include "ops/pool.h"
 #include "ops/pooled.h"
+#include "ops/quantize.h"
 #include "ops/sequence.h"
 #include "ops/threshold.h"
 #include "ops/two_levels.h"
@@ -131,6 +133,29 @@ class Fusion {
     }
   }
 
+  // Integers that are only read as bytes are made as bytes, and the largest of them is found among bytes.
+  void narrow_integers(const KernelTable& kernels) {
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      Stage& stage = stages_[i];
+      if (!narrows(stage.op.get())) continue;
+      const std::size_t before = sole_producer(stage.inputs[0]);
+      auto* quantize = before == kNoStage ? nullptr : dynamic_cast<Quantize*>(stages_[before].op.get());
+      if (quantize == nullptr) continue;
+      quantize->narrow(values_[stage.output].storage);
+      take_over(stage, before);
+      done_by_[before] = i;
+      const std::size_t first = sole_producer(stage.inputs[0]);
+      const Window* pool = first == kNoStage ? nullptr : real_maximum(stages_[first].op.get());
+      if (pool == nullptr) continue;
+      const Value map = stages_[first].inputs[0];
+      std::unique_ptr<Quantize> bytes(static_cast<Quantize*>(stage.op.release()));
+      stages_[first].op =
+          std::make_unique<QuantizedPool>(kernels, values_[map].edge, Window(*pool), std::move(bytes));
+      take_over(stage, first);
+      done_by_[first] = i;
+    }
+  }
+
   // Bits of sums of two levels, or of the sum of two products, are made of the lists of rare weights where
   // that costs less.
   void place_sparse(const KernelTable& kernels, Layout layout) {
@@ -174,6 +199,13 @@ class Fusion {
   }
 
  private:
+  // The stage gets the operator of the one before it, of which nothing is left.
+  void take_over(Stage& stage, std::size_t before) {
+    stage.op = std::move(stages_[before].op);
+    stage.inputs = stages_[before].inputs;
+    stage.node = stages_[before].node;
+  }
+
   // The stage that makes an input which nobody else reads.
   std::size_t sole_source(std::size_t stage, std::size_t input) const {
     const Value value = stages_[stage].inputs[input];
@@ -324,6 +356,7 @@ std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>&
   fusion.pool_sums(kernels);
   fusion.join_chains();
   fusion.give_chains();
+  fusion.narrow_integers(kernels);
   if (layout != Layout::kPacked) {
     fusion.place_sparse(kernels, layout);
     fusion.place_sums(kernels, layout);

@@ -143,6 +143,10 @@ void test_elementwise(const KernelTable& table) {
       CHECK(same(got, want));
       table.quantize(x.data(), 0.5f, 3.0f, -128.0f, 127.0f, n, got_ints.data());
       plain.quantize(x.data(), 0.5f, 3.0f, -128.0f, 127.0f, n, want_ints.data());
+      std::vector<std::uint8_t> narrow(n + 1, 77);
+      table.quantize_bytes(x.data(), 0.5f, 3.0f, -128.0f, 127.0f, 128, n, narrow.data());
+      for (std::size_t i = 0; i < n; ++i) CHECK(narrow[i] == want_ints[i] + 128);
+      CHECK(narrow[n] == 77);
       CHECK(got_ints == want_ints);
       got = x;
       table.round_float16(got.data(), n);

@@ -161,6 +161,14 @@ void test_windows(const KernelTable& table, std::size_t channels, Random& random
       }
       CHECK(sums[channels] == 77);
     }
+    std::vector<std::uint8_t> largest(channels + 1, 77);
+    table.rows.max_bytes(byte, count, channels, largest.data());
+    for (std::size_t c = 0; c < channels; ++c) {
+      std::uint8_t most = 0;
+      for (std::size_t r = 0; r < count; ++r) most = std::max(most, bytes[r * channels + c]);
+      CHECK(largest[c] == most);
+    }
+    CHECK(largest[channels] == 77);
     table.rows.mean(at, count, 3.0, channels, out.data());
     for (std::size_t c = 1; c < channels; ++c) {
       double total = 0;

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runtime.cases import values
 from signbit import runtime
 from signbit.packed import nodes as n
-from signbit.packed.edges import Image, Int
+from signbit.packed.edges import Image, Int, Real
 from signbit.packed.graph import Graph
 from signbit.packed.window import Window
 
@@ -77,6 +77,46 @@ def test_random_stems_equal_the_reference(agree, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     graph = stem(data.draw, rng)
     agree(graph, {"x": values(rng, graph.inputs["x"], data.draw(st.sampled_from([1, 3])))})
+
+
+@settings(
+    max_examples=80, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+@given(data=st.data())
+def test_quantized_pools_equal_the_reference(agree, data):
+    """The largest of reals, as the bytes of the next product; some are infinite."""
+    draw, rng = data.draw, np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    channels = draw(st.sampled_from([1, 3, 8, 16, 17, 64, 70]))
+    shape = (channels, draw(st.integers(3, 20)), draw(st.integers(3, 40)))
+    low, zero, high = draw(st.sampled_from([(0, 0, 255), (-127, 0, 127), (-128, -5, 127), (-9, -9, 3)]))
+    groups = draw(st.sampled_from([1, channels]))
+    filters = draw(st.sampled_from([5, 16])) if groups == 1 else channels
+    kernel = draw(st.sampled_from([(1, 1), (3, 3)]))
+    nodes = (
+        n.Pool(name="pool", inputs=("x",), mode="max", window=window(draw, st.tuples(*[st.integers(1, 3)] * 2))),
+        n.Quantize(name="bytes", inputs=("pool",), inverse_step=30.0, low=low, zero=zero, high=high),
+        n.Conv(
+            name="conv", inputs=("bytes",), groups=groups, window=Window(kernel=kernel, padding=(kernel[0] // 2,) * 4),
+            weight=rng.integers(-128, 128, (filters, channels // groups, *kernel), dtype=np.int8),
+        ),
+    )  # fmt: skip
+    graph = Graph({"x": Real(shape)}, nodes, "conv")
+    x = rng.normal(size=(draw(st.sampled_from([1, 3])), *shape)).astype(np.float32)
+    for value in draw(st.sets(st.sampled_from([np.inf, -np.inf]))):
+        x[rng.random(x.shape) < 0.003] = value
+    with np.errstate(invalid="ignore"):
+        agree(graph, {"x": x})
+
+
+def test_a_quantized_pool_joins(native):
+    nodes = (
+        n.Pool(name="pool", inputs=("x",), mode="max", window=Window(kernel=(3, 3))),
+        n.Quantize(name="bytes", inputs=("pool",), inverse_step=1.0),
+        n.Conv(name="conv", inputs=("bytes",), weight=np.ones((4, 4, 1, 1), np.int8), window=Window(kernel=(1, 1))),
+    )
+    plan = runtime.compile(Graph({"x": Real((4, 9, 9))}, nodes, "conv"), isa="generic").plan
+    assert {node.name: node.kernel for node in plan}["bytes"] == "plain, fused with 'pool'"
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0, 0.0])
