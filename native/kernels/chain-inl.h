@@ -62,9 +62,13 @@ struct ChainTile {
     return (call.channels + kChainPadding - 1) / kChainPadding * kChainPadding;
   }
 
+  static SB_INLINE size_t position(const ChainCall& call, size_t row) {
+    const size_t at = call.first + row;  // mostly in the first sample
+    return at < call.positions ? at : at % call.positions;
+  }
+
   static SB_INLINE size_t base_row(const ChainCall& call, size_t row) {
-    return call.base_places == nullptr ? 0
-                                       : call.base_places[(call.first + row) % call.positions] * padded(call);
+    return call.base_places == nullptr ? 0 : call.base_places[position(call, row)] * padded(call);
   }
 
   SB_INLINE void apply(const ChainCall& call, const ChainOp& op, size_t row, size_t channel) {
@@ -78,8 +82,7 @@ struct ChainTile {
         break;
       case kChainAffineAt:
         SB_UNROLL for (int r = 0; r < R; ++r) {
-          const float* offset =
-              op.b + op.places[(call.first + row + r) % call.positions] * padded(call) + channel;
+          const float* offset = op.b + op.places[position(call, row + r)] * padded(call) + channel;
           SB_UNROLL for (int v = 0; v < V; ++v) {
             const T scale = F::load(op.a + channel + v * F::kLanes);
             x[r][v] = F::add(F::multiply(x[r][v], scale), F::load(offset + v * F::kLanes));

@@ -56,7 +56,7 @@ struct ChainCall {
   uint8_t count_shift;
   ChainLevels levels;          // of counts
   const uint8_t* base_places;  // per position, or null where there is one place
-  size_t positions, first;     // positions of a sample, and the row's number in the batch
+  size_t positions, first;     // positions of a sample, and that of the first row
   size_t count, begin, end, channels;
   const ChainOp* ops;
   size_t op_count;

@@ -57,9 +57,14 @@ void Chain::sign(const std::vector<float>& shift) {
 // monotone.
 bool Chain::follow(const Step& step, std::size_t channel, bool& falls, float& low, float& high) const {
   switch (step.kind) {
-    case kChainAffine: {
-      const float a = step.a[channel], b = step.b[channel];
-      low = low * a + b, high = high * a + b;
+    case kChainAffine:
+    case kChainAffineAt: {
+      const std::size_t width = round_up(channels_, kChainPadding);
+      const float a = step.a[channel];
+      float least = step.b[channel], most = least;
+      for (std::size_t i = channel; i < step.b.size(); i += width)
+        least = std::min(least, step.b[i]), most = std::max(most, step.b[i]);
+      low = low * a + (a < 0 ? most : least), high = high * a + (a < 0 ? least : most);
       if (a < 0) falls = !falls, std::swap(low, high);
       return a != 0 && std::isfinite(low) && std::isfinite(high);
     }
@@ -72,7 +77,6 @@ bool Chain::follow(const Step& step, std::size_t channel, bool& falls, float& lo
       return step.low <= step.high;
     case kChainRoundStep:
       return true;
-    case kChainAffineAt:
     case kChainAdd:
     case kChainRoundHalf:  // may overflow
       break;
@@ -92,6 +96,27 @@ bool Chain::monotone(const Edge& in, std::vector<bool>& falls) const {
     falls[c] = fall;
   }
   return true;
+}
+
+bool Chain::placed() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) { return !step.places.empty(); });
+}
+
+bool Chain::alike(std::size_t position, std::size_t other) const {
+  return std::all_of(steps_.begin(), steps_.end(), [=](const Step& step) {
+    return step.places.empty() || step.places[position] == step.places[other];
+  });
+}
+
+void Chain::move(const std::vector<std::size_t>& positions) {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].places.empty()) continue;
+    std::vector<std::uint8_t> places;
+    for (std::size_t position : positions) places.push_back(steps_[i].places[position]);
+    steps_[i].places = std::move(places);
+    ops_[i].places = steps_[i].places.data();
+  }
+  positions_ = positions.size();
 }
 
 bool Chain::append(Chain& next, bool keep) {
@@ -129,7 +154,7 @@ void Chain::run_rows(const ChainRows& rows, const Call& call, const std::byte* c
   chain.count_shift = rows.count_shift;
   chain.levels = rows.levels;
   chain.positions = positions_;
-  chain.first = call.first + done;
+  chain.first = (call.first + done) % positions_;
   chain.count = count;
   chain.begin = begin;
   chain.end = end;

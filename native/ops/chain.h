@@ -36,16 +36,23 @@ class Chain final : public Operator {
   void round(const Edge& out);
   void sign(const std::vector<float>& shift);
 
+  // Whether its first two inputs may change places.
+  bool begins_with_add() const {
+    return from_ == Storage::kFloats && !steps_.empty() && steps_[0].kind == kChainAdd;
+  }
   bool signs() const { return signs_; }
   bool only_signs() const { return signs_ && steps_.empty(); }
   bool stores_reals() const { return reals_; }
   // What a sign adds first, per channel; empty: nothing.
   const std::vector<float>& shift() const { return shift_; }
-  // Whether the largest of several values becomes the largest result, or, per channel, the smallest does, so
-  // that a maximum may be taken before the chain. `in` is what it reads.
+  // Whether the largest of several values of one place becomes the largest result, or, per channel, the
+  // smallest does, so that a maximum may be taken before the chain. `in` is what it reads.
   bool monotone(const Edge& in, std::vector<bool>& falls) const;
-  // The same on fewer positions.
-  void move(const Edge& in) { positions_ = in.positions(); }
+  // Whether it treats all positions alike; these two.
+  bool placed() const;
+  bool alike(std::size_t position, std::size_t other) const;
+  // The same on other positions: as it treated these.
+  void move(const std::vector<std::size_t>& positions);
   // Takes over what `next` does to this one's result. With `keep`, the reals stay an output.
   bool append(Chain& next, bool keep);
 

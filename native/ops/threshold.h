@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,22 @@ class Threshold final : public Operator {
   std::vector<std::uint8_t> border_;
   std::size_t groups_ = 0;  // of the second input; 0: there is none
   std::int64_t low_ = 0, step_ = 1;
+};
+
+// Reals of integers, and as the second output their bits.
+class ThresholdedChain final : public Operator {
+ public:
+  ThresholdedChain(std::unique_ptr<Operator> chain, std::unique_ptr<Operator> threshold)
+      : chain_(std::move(chain)), threshold_(std::move(threshold)) {}
+
+  void run(const Call& call) const noexcept override {
+    chain_->run(call);
+    threshold_->run({call.first, call.rows, call.inputs, call.second, call.scratch});
+  }
+  bool by_rows(std::size_t) const override { return true; }
+
+ private:
+  std::unique_ptr<Operator> chain_, threshold_;
 };
 
 // Integer sums of two inputs or more.

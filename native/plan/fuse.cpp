@@ -62,9 +62,10 @@ class Fusion {
       const Edge edge = values_[sums].edge;
       if (!PooledConvolution::fits(edge, *pool)) continue;
       std::vector<bool> falls;
-      bool moves = chain->monotone(edge, falls);
-      moves = moves && (edge.integral() || std::find(falls.begin(), falls.end(), true) == falls.end());
-      if (!moves) falls.clear();
+      bool ordered = chain->monotone(edge, falls);
+      ordered = ordered && (edge.integral() || std::find(falls.begin(), falls.end(), true) == falls.end());
+      if (!ordered) falls.clear();
+      const bool moves = ordered && !chain->placed();
       const Window window = *pool;
       Edge& pooled = values_[sums].edge;
       pooled = with_shape(moves ? edge : values_[stage.output].edge, edge.channels, window.out_height,
@@ -72,17 +73,39 @@ class Fusion {
       std::unique_ptr<Chain> first(static_cast<Chain*>(stages_[between].op.release())), then;
       if (moves) {
         then = std::move(first);
-        then->move(pooled);
+        then->move(std::vector<std::size_t>(pooled.positions()));
       } else {
         values_[sums].storage = Storage::kFloats;
         then = std::make_unique<Chain>(kernels, pooled, Storage::kFloats);  // what comes next may join it
       }
       stages_[before].op = std::make_unique<PooledConvolution>(kernels, std::move(stages_[before].op), edge,
-                                                               window, std::move(first), falls);
+                                                               window, std::move(first), ordered, falls);
       --uses_[stage.inputs[0]];
       stage.op = std::move(then);
       stage.inputs[0] = sums;
       done_by_[between] = i;
+    }
+  }
+
+  // Integers of which both reals and bits are made are read once.
+  void join_thresholds() {
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      const Value sums = stages_[i].inputs.empty() ? kNoValue : stages_[i].inputs[0];
+      if (dynamic_cast<Threshold*>(stages_[i].op.get()) == nullptr || stages_[i].inputs.size() > 1) continue;
+      if (producer_[sums] == kNoStage || uses_[sums] != 2) continue;
+      for (std::size_t k = 0; k < stages_.size(); ++k) {
+        auto* chain = dynamic_cast<Chain*>(stages_[k].op.get());
+        if (chain == nullptr || chain->signs() || stages_[k].inputs != stages_[i].inputs) continue;
+        const std::size_t first = std::min(i, k), other = std::max(i, k);
+        const Value reals = stages_[k].output, bits = stages_[i].output;
+        std::unique_ptr<Operator> both =
+            std::make_unique<ThresholdedChain>(std::move(stages_[k].op), std::move(stages_[i].op));
+        Stage& stage = stages_[first];
+        stage.op = std::move(both), stage.output = reals, stage.second = bits;
+        producer_[reals] = producer_[bits] = done_by_[other] = first;
+        --uses_[sums];
+        break;
+      }
     }
   }
 
@@ -110,6 +133,8 @@ class Fusion {
       Stage& stage = stages_[i];
       auto* chain = dynamic_cast<Chain*>(stage.op.get());
       if (chain == nullptr) continue;
+      if (chain->begins_with_add() && !follows_product(stage.inputs[0]) && follows_product(stage.inputs[1]))
+        std::swap(stage.inputs[0], stage.inputs[1]);
       const Value value = stage.inputs[0];
       const std::size_t before = producer_[value];
       if (before == kNoStage) continue;
@@ -210,6 +235,14 @@ class Fusion {
   std::size_t sole_source(std::size_t stage, std::size_t input) const {
     const Value value = stages_[stage].inputs[input];
     return uses_[value] == 1 ? producer_[value] : kNoStage;
+  }
+
+  // Whether a chain makes the value of sums that it may be given as counts.
+  bool follows_product(Value value) const {
+    const std::size_t stage = producer_[value];
+    return stage != kNoStage && uses_[value] == 1 &&
+           dynamic_cast<Chain*>(stages_[stage].op.get()) != nullptr && uses_[stages_[stage].inputs[0]] == 1 &&
+           is_product(producer_[stages_[stage].inputs[0]]);
   }
 
   bool is_product(std::size_t stage) const {
@@ -356,6 +389,7 @@ std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>&
   fusion.pool_sums(kernels);
   fusion.join_chains();
   fusion.give_chains();
+  fusion.join_thresholds();
   fusion.narrow_integers(kernels);
   if (layout != Layout::kPacked) {
     fusion.place_sparse(kernels, layout);
