@@ -14,7 +14,7 @@
 
 namespace sb {
 
-// Four or seven neighbouring positions share a pass: the bits that they hold at an input name a pattern, the
+// Four or seven positions of a row share a pass: the bits that they hold at an input name a pattern, the
 // inputs of a pattern are listed at run time, and the weight planes of a list are added once for all of them.
 // The columns of a group, evenly spread over the map, are done from top to bottom: each row of inputs goes to
 // the ends of the lists, and an output row takes from them what its window sees. Window rows outside the map
