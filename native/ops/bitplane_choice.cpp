@@ -73,14 +73,16 @@ double BitplaneConvolution::cost(std::size_t first, std::size_t rows, double sha
   return sum;
 }
 
-// Of all ways to cut rows and filters, the one that is done first. More tiles than that balance by
-// themselves.
+// Of all ways to cut rows and filters, or not to, the one that is done first. More tiles than that balance
+// by themselves.
 std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, bool by_filters,
                                         Share* shares) const {
   threads = std::min(threads, kMostParts);
   if (threads < 2 || rows > kMostDivided * threads * table_.widths[0].lanes) return 0;
-  double least = kLeastSaved * cost(0, rows, 1) - kHandOver;
-  std::size_t count = 0;
+  const double whole = cost(0, rows, 1);
+  shares[0] = {0, rows, 0, shape_.filters, whole};
+  double least = kLeastSaved * whole - kHandOver;
+  std::size_t count = 1;
   for (std::size_t across = 1; across <= threads; ++across) {
     if (across > 1 && (!by_filters || counts_ || sparse() || !dense())) break;
     for (bool by_pieces : {false, true}) {

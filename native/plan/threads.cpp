@@ -28,7 +28,9 @@ constexpr std::int64_t kPatience = 500'000, kFirstRest = 1'000'000, kLongestRest
 // cost more, the caller goes on alone for so many times the rest, and so loses no more than that share of its
 // time.
 constexpr std::int64_t kMostCredit = 1'000'000, kRestPerLoss = 8;
-constexpr std::size_t kMostParts = 0xffffffffu;
+// A ticket: the number of the job, the first part that nobody has claimed, and the end of these.
+constexpr int kPartBits = 20;
+constexpr std::size_t kMostParts = (std::size_t{1} << kPartBits) - 1;
 
 std::int64_t now() {
   const auto time = std::chrono::steady_clock::now().time_since_epoch();
@@ -70,7 +72,8 @@ void count_forks() {
 #endif
 }
 
-std::uint32_t unclaimed(std::uint64_t ticket) { return static_cast<std::uint32_t>(ticket); }
+std::size_t first_part(std::uint64_t ticket) { return ticket >> kPartBits & kMostParts; }
+std::size_t end_part(std::uint64_t ticket) { return ticket & kMostParts; }
 
 }  // namespace
 
@@ -116,8 +119,8 @@ void ThreadPool::share(std::size_t count, Call call, const void* context) {
   context_.store(context, std::memory_order_relaxed);
   caller_core_.store(core(), std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
-  const std::uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(job << 32 | count, std::memory_order_release);
+  const std::uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 2 * kPartBits) + 1;
+  ticket_.store(job << 2 * kPartBits | count, std::memory_order_release);
   signal_.fetch_add(1, std::memory_order_release);
   signal_.notify_all();
   const std::size_t taken = take(0);
@@ -146,16 +149,19 @@ void ThreadPool::judge(std::size_t taken, std::size_t helped, Nanoseconds own, N
   if (rest > 0) rest_until_.store(now() + rest, std::memory_order_relaxed);
 }
 
+// The caller from the front and helpers from the back, so that rows stay in the caches of those who made
+// them, one job after another.
 std::size_t ThreadPool::take(int thread) {
   std::size_t taken = 0;
-  for (std::uint64_t ticket = ticket_.load(std::memory_order_acquire); unclaimed(ticket) > 0;) {
+  for (std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+       first_part(ticket) < end_part(ticket);) {
     const std::size_t count = count_.load(std::memory_order_relaxed);
     const Call call = call_.load(std::memory_order_relaxed);
     const void* context = context_.load(std::memory_order_relaxed);
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
-                                       std::memory_order_acquire))
+    const std::uint64_t left = thread == 0 ? ticket + (std::uint64_t{1} << kPartBits) : ticket - 1;
+    if (!ticket_.compare_exchange_weak(ticket, left, std::memory_order_acq_rel, std::memory_order_acquire))
       continue;
-    call(context, count - unclaimed(ticket), thread);
+    call(context, thread == 0 ? first_part(ticket) : end_part(left), thread);
     ++taken;
     if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == count && thread > 0) done_.notify_all();
     ticket = ticket_.load(std::memory_order_acquire);

@@ -48,8 +48,8 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   std::mutex busy_;
   std::atomic<std::uint32_t> signal_{0};  // counts what helpers are woken for
-  // The number of the job, and in the lower half how many of its parts nobody has claimed. While there are
-  // any, the four below do not change: who claims a part has read those of its job.
+  // The number of the job, and which of its parts nobody has claimed. While there are any, the four below do
+  // not change: who claims a part has read those of its job.
   std::atomic<std::uint64_t> ticket_{0};
   std::atomic<std::size_t> count_{0};
   std::atomic<Call> call_{nullptr};
