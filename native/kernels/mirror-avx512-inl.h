@@ -1,6 +1,8 @@
 // Sorting by compression of indices (VBMI2). Included inside an anonymous namespace, after
 // lists-avx512-inl.h.
 
+constexpr size_t kFewPatterns = patterns_of(kFewPositions);
+
 // The patterns of `count` words of channels from `word` on, as masks: (pattern, stride).
 SB_INLINE void match_patterns(const uint64_t* const* rows, size_t word, size_t count, uint64_t* masks,
                               size_t stride) {
@@ -11,7 +13,7 @@ SB_INLINE void match_patterns(const uint64_t* const* rows, size_t word, size_t c
                           _mm512_andnot_si512(a, b), _mm512_and_si512(a, b)};
   const __m512i high[4] = {_mm512_andnot_si512(_mm512_or_si512(c, d), all), _mm512_andnot_si512(d, c),
                            _mm512_andnot_si512(c, d), _mm512_and_si512(c, d)};
-  SB_UNROLL for (size_t p = 0; p < patterns_of(kFewPositions); ++p)
+  SB_UNROLL for (size_t p = 0; p < kFewPatterns; ++p)
       _mm512_mask_storeu_epi64(masks + p * stride, there, _mm512_and_si512(low[p & 3], high[p >> 2]));
 }
 
@@ -23,7 +25,7 @@ inline void sort_few(const SortCall& call) {
                      call.work + t * words + w, call.taps * words);
     call.work[(t + 1) * words - 1] &= ~(uint64_t)0 >> spare;  // spare bits are no inputs
   }
-  for (size_t p = 0; p < patterns_of(kFewPositions); ++p) {
+  for (size_t p = 0; p < kFewPatterns; ++p) {
     uint16_t* begin = call.lists + p * call.stride;
     uint16_t* end = begin + call.ends[p];
     const uint64_t* masks = call.work + p * call.taps * words;
