@@ -83,8 +83,10 @@ struct PlaneWidth {
   float many_cost;    // what a pass of seven positions takes beyond its inputs
 };
 
+constexpr size_t kMostWidths = 4;
+
 struct PlaneTable {
-  PlaneWidth widths[3];  // widest first
+  PlaneWidth widths[kMostWidths];  // widest first
   size_t count;
   size_t (*list)(const ListCall& call);  // gives the entries written
   // The 64 x 64 bits of rows `in` become the columns of `out`; strides in words.

@@ -1,4 +1,4 @@
-// AVX-512 registers of three widths. Included inside an anonymous namespace, after immintrin.h.
+// AVX-512 registers of four widths. Included inside an anonymous namespace, after immintrin.h.
 
 // Truth tables of vpternlog: a is 0xf0, b 0xcc, c 0xaa.
 constexpr int kOdd = 0x96, kMost = 0xe8, kOddNot = 0x69, kMostNot = 0xb2, kChoose = 0xca,
@@ -90,4 +90,13 @@ struct Lanes128 {
   static SB_INLINE T low_longs(T a, T b) { return _mm_unpacklo_epi64(a, b); }
   static SB_INLINE T high_longs(T a, T b) { return _mm_unpackhi_epi64(a, b); }
   static SB_INLINE T turn_blocks(T a) { return _mm_gf2p8affine_epi64_epi8(fill(0x8040201008040201u), a, 0); }
+};
+
+// Half a register: planes of 64 lanes take half the cache.
+struct Lanes64 : Lanes128 {
+  static constexpr size_t kBytes = 8;
+  static SB_INLINE T load(const void* p) { return _mm_loadl_epi64((const T*)p); }
+  static SB_INLINE void store(void* p, T a) { _mm_storel_epi64((T*)p, a); }
+  static SB_INLINE T load_from(const void* p) { return load(p); }
+  static SB_INLINE void store_to(void* p, T a) { store(p, a); }
 };

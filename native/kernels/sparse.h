@@ -84,7 +84,7 @@ struct SparseWidth {
 
 // Of the widths of a PlaneTable.
 struct SparseTable {
-  SparseWidth widths[3];
+  SparseWidth widths[kMostWidths];
   float lane_cost;  // nanoseconds per lane, to look its total up in the table of a line
 };
 

@@ -13,7 +13,8 @@ namespace {
 
 }  // namespace
 
-extern const SparseTable kAvx512Sparse = {
-    {sparse_width<Lanes512>(18), sparse_width<Lanes256>(12), sparse_width<Lanes128>(10)}, 1.5f};
+extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(18), sparse_width<Lanes256>(12),
+                                           sparse_width<Lanes128>(10), sparse_width<Lanes64>(10)},
+                                          1.5f};
 
 }  // namespace sb

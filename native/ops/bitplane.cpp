@@ -96,6 +96,7 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
       depth_(shape.depth()),
       counts_(counts),
       totals_(kernels, shape) {
+  for (double* costs : {costs_, sparse_costs_, dense_costs_}) std::fill_n(costs, kMostWidths, HUGE_VAL);
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
     input_costs_[i] = static_cast<double>(depth_) * width.input_cost;
@@ -147,7 +148,7 @@ void BitplaneConvolution::price_dense(std::size_t listed) {
 void BitplaneConvolution::add_sparse(const SparseRules& rules) {
   if (shape_.filters >= kMostFilters) return;
   auto sparse = std::make_unique<SparseForm>(kernels_, shape_, rules);
-  double costs[3] = {};
+  double costs[kMostWidths] = {};
   for (std::size_t i = 0; i < table_.count; ++i)
     costs[i] = input_costs_[i] + sparse->cost(table_.widths[i], inputs_);
   if (keep_sparse(costs)) sparse_ = std::move(sparse);

@@ -131,11 +131,10 @@ class BitplaneConvolution final : public Operator {
   std::size_t classes_ = 1;
   std::vector<Word> members_;  // (class, position)
   // Of a tile of each width, and what of it is spent on the inputs.
-  double costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
-  double sparse_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};
-  double input_costs_[3] = {};
-  double dense_costs_[3] = {HUGE_VAL, HUGE_VAL, HUGE_VAL};  // also where they never pay
-  double packed_cost_ = 0;                                  // of a position in the channel-packed layout
+  double costs_[kMostWidths], sparse_costs_[kMostWidths];
+  double input_costs_[kMostWidths] = {};
+  double dense_costs_[kMostWidths];  // also where they never pay
+  double packed_cost_ = 0;           // of a position in the channel-packed layout
   std::unique_ptr<MirroredConvolution> mirrored_;
   std::unique_ptr<Operator> product_, rest_;
   const Chain* chain_ = nullptr;

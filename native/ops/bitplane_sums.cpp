@@ -63,7 +63,7 @@ void BitplaneConvolution::add_sparse_sums(const std::vector<const SignRows*>& pr
   if (shape_.filters >= kMostFilters) return;
   std::unique_ptr<SparseSums> sums = SparseSums::make(kernels_, shape_, products, bases_);
   if (sums == nullptr) return;
-  double costs[3] = {};
+  double costs[kMostWidths] = {};
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
     costs[i] = input_costs_[i] + sums->cost(width) + sum_cost(width, sums->signs() != nullptr);
