@@ -57,7 +57,7 @@ constexpr PlaneTable kPlanes = {
     {plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f, 0.68f, 1850),
      plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f, 0.57f, 1050),
      plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f, 0.41f, 850),
-     plane_width<Lanes64>(spread_blocks<Lanes64, transpose>, 0.30f, 35, 110, 1.2f, 0.41f, 850)},
+     plane_width<Lanes64>(spread_blocks<Lanes64, transpose>, 0.37f, 35, 110, 1.2f, 0.41f, 850)},
     4,
     list_planes_wide,
     transpose,
