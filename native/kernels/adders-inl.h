@@ -30,10 +30,28 @@ SB_INLINE typename V::T add_bit(typename V::T& sum, typename V::T x, typename V:
   return carry;
 }
 
+// Two lists, whose planes lie in the two halves of a register.
+struct TwoLists {
+  const uint16_t *low, *high;
+  SB_INLINE TwoLists operator+(size_t count) const { return {low + count, high + count}; }
+  SB_INLINE TwoLists& operator+=(size_t count) { return *this = *this + count; }
+};
+
+template <class V>
+SB_INLINE typename V::T load_listed(const char* planes, const uint16_t* list) {
+  return V::load(planes + *list * V::kBytes);
+}
+
+template <class V>
+SB_INLINE typename V::T load_listed(const char* planes, TwoLists list) {
+  return V::load_two(planes + *list.low * V::kBytes, planes + *list.high * V::kBytes);
+}
+
 // Adds 2^L planes to the counter bits 0..L-1; the result is the carry of weight 2^L (Harley and Seal).
 template <class V, int L>
 struct CarrySave {
-  static SB_INLINE typename V::T add(const char* planes, const uint16_t* list, typename V::T* counter) {
+  template <class List>
+  static SB_INLINE typename V::T add(const char* planes, List list, typename V::T* counter) {
     const typename V::T x = CarrySave<V, L - 1>::add(planes, list, counter);
     const typename V::T y = CarrySave<V, L - 1>::add(planes, list + (1 << (L - 1)), counter);
     return add_bit<V>(counter[L - 1], x, y);
@@ -42,8 +60,9 @@ struct CarrySave {
 
 template <class V>
 struct CarrySave<V, 0> {
-  static SB_INLINE typename V::T add(const char* planes, const uint16_t* list, typename V::T*) {
-    return V::load(planes + *list * V::kBytes);
+  template <class List>
+  static SB_INLINE typename V::T add(const char* planes, List list, typename V::T*) {
+    return load_listed<V>(planes, list);
   }
 };
 
@@ -51,7 +70,8 @@ struct CarrySave<V, 0> {
 // register: 1.7 cycles a plane in the first cache instead of 2.2.
 template <class V>
 struct CarrySave<V, 1> {
-  static SB_INLINE typename V::T add(const char* planes, const uint16_t* list, typename V::T* counter) {
+  template <class List>
+  static SB_INLINE typename V::T add(const char* planes, List list, typename V::T* counter) {
     const typename V::T x = CarrySave<V, 0>::add(planes, list, counter);
     const typename V::T differing = V::differ(x, CarrySave<V, 0>::add(planes, list + 1, counter));
     const typename V::T carry = V::choose(differing, counter[0], x);

@@ -92,8 +92,23 @@ struct Lanes128 {
   static SB_INLINE T turn_blocks(T a) { return _mm_gf2p8affine_epi64_epi8(fill(0x8040201008040201u), a, 0); }
 };
 
+// Planes of 64 lanes, one in each half of a register.
+struct TwoTimes64 : Lanes128 {
+  static constexpr size_t kBytes = 8;
+  static SB_INLINE T load(const void* p) {
+    const T low = _mm_loadl_epi64((const T*)p);
+    return _mm_unpacklo_epi64(low, low);
+  }
+  static SB_INLINE T load_two(const void* low, const void* high) {
+    const __m128d first = _mm_castsi128_pd(_mm_loadl_epi64((const T*)low));
+    return _mm_castpd_si128(_mm_loadh_pd(first, (const double*)high));
+  }
+  static SB_INLINE T high(T a) { return _mm_unpackhi_epi64(a, a); }
+};
+
 // Half a register: planes of 64 lanes take half the cache.
 struct Lanes64 : Lanes128 {
+  using Pair = TwoTimes64;
   static constexpr size_t kBytes = 8;
   static SB_INLINE T load(const void* p) { return _mm_loadl_epi64((const T*)p); }
   static SB_INLINE void store(void* p, T a) { _mm_storel_epi64((T*)p, a); }

@@ -28,9 +28,9 @@ SB_INLINE void add_carries(typename V::T* counter, typename V::T carry, const ty
 
 // The last planes of a list, fewer than 32 and a multiple of 4, with up to three others: their carries wait
 // for one another, and go through the counter together.
-template <class V, int kBits>
-SB_INLINE void add_rest(const char* planes, const uint16_t* list, size_t count, const char* others,
-                        const uint16_t* few, size_t few_count, typename V::T* counter) {
+template <class V, int kBits, class List>
+SB_INLINE void add_rest(const char* planes, List list, size_t count, const char* others, List few,
+                        size_t few_count, typename V::T* counter) {
   using T = typename V::T;
   const T zero = V::fill(0);
   T waiting[5] = {zero, zero, zero, zero, zero};
@@ -45,9 +45,9 @@ SB_INLINE void add_rest(const char* planes, const uint16_t* list, size_t count, 
 }
 
 // A list of planes and a short one of steps. A `fresh` counter is 0: the first carries find their bits empty.
-template <class V, int kBits>
-SB_INLINE void add_both(const char* planes, const uint16_t* list, size_t count, const char* steps,
-                        const uint16_t* step_list, size_t step_count, bool fresh, typename V::T* counter) {
+template <class V, int kBits, class List>
+SB_INLINE void add_both(const char* planes, List list, size_t count, const char* steps, List step_list,
+                        size_t step_count, bool fresh, typename V::T* counter) {
   if (fresh && step_count < 32) {
     if (step_count & 4) counter[2] = CarrySave<V, 2>::add(steps, step_list, counter), step_list += 4;
     if (step_count & 8) counter[3] = CarrySave<V, 3>::add(steps, step_list, counter), step_list += 8;
@@ -137,24 +137,48 @@ SB_INLINE void store_counter(const SparseCall& call, size_t filter, const typena
 }
 
 template <class V, int kBits>
-void run_sparse(const SparseCall& call) {
+SB_INLINE void finish_counter(const SparseCall& call, size_t filter, const typename V::T* counter) {
+  call.counts ? store_counter<V, kBits>(call, filter, counter)
+              : compare_counter<V, kBits>(call, filter, counter);
+}
+
+template <class V, int kBits, class List>
+SB_INLINE void count_listed(const SparseCall& call, List list, List step_list, typename V::T* counter) {
   const bool subtracts = call.subtracted + call.falls > 0, fresh = call.base_bits == 0;
   const char *planes = (const char*)call.planes, *steps = (const char*)call.steps;
-  const uint16_t *list = call.lists, *step_list = call.step_lists;
-  for (size_t f = 0; f < call.filters; ++f) {
-    typename V::T counter[kBits];
-    begin_counter<V, kBits>(call, counter);
-    if (subtracts) {
-      add_both<V, kBits>(planes, list, call.subtracted, steps, step_list, call.falls, fresh, counter);
-      invert_counter<V, kBits>(counter);
-      list += call.subtracted, step_list += call.falls;
+  begin_counter<V, kBits>(call, counter);
+  if (subtracts) {
+    add_both<V, kBits>(planes, list, call.subtracted, steps, step_list, call.falls, fresh, counter);
+    invert_counter<V, kBits>(counter);
+    list += call.subtracted, step_list += call.falls;
+  }
+  add_both<V, kBits>(planes, list, call.added, steps, step_list, call.rises, fresh && !subtracts, counter);
+}
+
+// Lanes that fill half a register are counted for two filters at a time.
+template <class V, int kBits>
+void run_sparse(const SparseCall& call) {
+  const size_t length = call.subtracted + call.added, step_length = call.falls + call.rises;
+  const uint16_t *list = call.lists, *steps = call.step_lists;
+  if constexpr (requires { typename V::Pair; }) {
+    using Pair = typename V::Pair;
+    for (size_t f = 0; f < call.filters; f += 2) {
+      const size_t more = f + 1 < call.filters ? 1 : 0;
+      typename V::T counter[kBits];
+      count_listed<Pair, kBits>(call, TwoLists{list, list + more * length},
+                                TwoLists{steps, steps + more * step_length}, counter);
+      list += 2 * length, steps += 2 * step_length;
+      finish_counter<V, kBits>(call, f, counter);
+      if (more == 0) break;
+      SB_UNROLL for (int bit = 0; bit < kBits; ++bit) counter[bit] = Pair::high(counter[bit]);
+      finish_counter<V, kBits>(call, f + 1, counter);
     }
-    add_both<V, kBits>(planes, list, call.added, steps, step_list, call.rises, fresh && !subtracts, counter);
-    list += call.added, step_list += call.rises;
-    if (call.counts)
-      store_counter<V, kBits>(call, f, counter);
-    else
-      compare_counter<V, kBits>(call, f, counter);
+  } else {
+    for (size_t f = 0; f < call.filters; ++f, list += length, steps += step_length) {
+      typename V::T counter[kBits];
+      count_listed<V, kBits>(call, list, steps, counter);
+      finish_counter<V, kBits>(call, f, counter);
+    }
   }
 }
 
