@@ -98,8 +98,7 @@ class Fusion {
         if (chain == nullptr || chain->signs() || stages_[k].inputs != stages_[i].inputs) continue;
         const std::size_t first = std::min(i, k), other = std::max(i, k);
         const Value reals = stages_[k].output, bits = stages_[i].output;
-        std::unique_ptr<Operator> both =
-            std::make_unique<ThresholdedChain>(std::move(stages_[k].op), std::move(stages_[i].op));
+        auto both = std::make_unique<ThresholdedChain>(std::move(stages_[k].op), std::move(stages_[i].op));
         Stage& stage = stages_[first];
         stage.op = std::move(both), stage.output = reals, stage.second = bits;
         producer_[reals] = producer_[bits] = done_by_[other] = first;
@@ -172,10 +171,9 @@ class Fusion {
       const std::size_t first = sole_producer(stage.inputs[0]);
       const Window* pool = first == kNoStage ? nullptr : real_maximum(stages_[first].op.get());
       if (pool == nullptr) continue;
-      const Value map = stages_[first].inputs[0];
+      const Edge& map = values_[stages_[first].inputs[0]].edge;
       std::unique_ptr<Quantize> bytes(static_cast<Quantize*>(stage.op.release()));
-      stages_[first].op =
-          std::make_unique<QuantizedPool>(kernels, values_[map].edge, Window(*pool), std::move(bytes));
+      stages_[first].op = std::make_unique<QuantizedPool>(kernels, map, Window(*pool), std::move(bytes));
       take_over(stage, first);
       done_by_[first] = i;
     }
