@@ -205,12 +205,13 @@ struct Reals256 {
   static SB_INLINE T ints(const int32_t* p) {
     return _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i*)p));
   }
-  static SB_INLINE T counts(const int32_t* base, uint16_t mask, int shift, const uint16_t* p, size_t) {
-    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
-    const __m256i count = _mm256_and_si256(wide, _mm256_set1_epi32(mask));
-    const __m256i all = _mm256_loadu_si256((const __m256i*)base);
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(all, _mm256_sll_epi32(count, _mm_cvtsi32_si128(shift))));
+  static SB_INLINE T counts(const uint16_t* p, size_t) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)));
   }
+  static SB_INLINE T counts(const uint8_t* p, size_t) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p)));
+  }
+  static SB_INLINE T join(T a, T b, T c) { return _mm256_fmadd_ps(a, b, c); }
   static SB_INLINE T fill(float a) { return _mm256_set1_ps(a); }
   static SB_INLINE T multiply(T a, T b) { return _mm256_mul_ps(a, b); }
   static SB_INLINE T add(T a, T b) { return _mm256_add_ps(a, b); }

@@ -184,13 +184,15 @@ struct Reals512 {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a);
   }
   static SB_INLINE T ints(const int32_t* p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
-  static SB_INLINE T counts(const int32_t* base, uint16_t mask, int shift, const uint16_t* p, size_t stride) {
+  static SB_INLINE T counts(const uint16_t* p, size_t apart) {
     const __m256i first = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i*)p));
-    const __m256i both = _mm256_inserti128_si256(first, _mm_loadu_si128((const __m128i*)(p + stride)), 1);
-    const __m512i count = _mm512_and_si512(_mm512_cvtepu16_epi32(both), _mm512_set1_epi32(mask));
-    return _mm512_cvtepi32_ps(
-        _mm512_sub_epi32(_mm512_loadu_si512(base), _mm512_sll_epi32(count, _mm_cvtsi32_si128(shift))));
+    const __m128i second = _mm_loadu_si128((const __m128i*)((const char*)p + apart));
+    return _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_inserti128_si256(first, second, 1)));
   }
+  static SB_INLINE T counts(const uint8_t* p, size_t) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
+  }
+  static SB_INLINE T join(T a, T b, T c) { return _mm512_fmadd_ps(a, b, c); }
   static SB_INLINE T fill(float a) { return _mm512_set1_ps(a); }
   static SB_INLINE T multiply(T a, T b) { return _mm512_mul_ps(a, b); }
   static SB_INLINE T add(T a, T b) { return _mm512_add_ps(a, b); }

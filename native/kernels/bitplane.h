@@ -11,9 +11,12 @@ namespace sb {
 // Rows of planes that the count of a filter takes: four filters fill a block of 64.
 constexpr size_t kCountRows = 16;
 
-// Counts as 16-bit numbers: eight filters side by side. The 128 lanes of a stream follow one another, streams
-// take turns: (lane % 128, lane / 128, filter).
-constexpr size_t kCountColumns = 8;
+// Counts as numbers of 16 bits, of up to 8 bits as bytes: those of a lane that fill 16 bytes lie side by
+// side, one a filter. The 128 lanes of a stream follow one another, streams take turns: (lane % 128, lane /
+// 128, filter).
+constexpr size_t kCountBytes = 16;
+constexpr size_t kMostByteBits = 8;
+constexpr size_t count_columns(size_t bits) { return kCountBytes / (bits > kMostByteBits ? 2 : 1); }
 constexpr size_t count_streams(size_t lanes) { return lanes < 128 ? 1 : lanes / 128; }
 
 // Bits of the counter of a bucket: it holds fewer than 2^(bits - 1) planes of one sign.
@@ -72,8 +75,7 @@ struct PlaneWidth {
   size_t lanes;
   RunPlanes (*select)(size_t filters, size_t bits);  // filters a pass: 4 or 5
   void (*shift)(const ShiftCall& call);
-  // `bits` planes of each of kCountColumns filters (filter, kCountRows, lanes), as numbers; higher bits are
-  // left undefined.
+  // `bits` planes of each of count_columns(bits) filters (filter, kCountRows, lanes), as numbers.
   void (*spread)(const uint64_t* counts, size_t bits, uint64_t* out);
   float plane_cost;     // per listed plane
   float group_cost[2];  // per group of 4 or 5 filters

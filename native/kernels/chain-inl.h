@@ -4,11 +4,21 @@
 // A `Reals` F says how a register of floats is handled:
 //   T, kLanes                     the register
 //   load, store, store_some       unaligned memory; only the first lanes
-//   ints, counts                  converted int32; base - (uint16 & mask) * 2^shift
+//   ints, counts                  converted int32; uint8, and uint16 of which each 16 bytes are so far apart
+//   join                          a * b + c, where the result is exact
 //   fill, multiply, add           each rounded once
 //   prelu, clamp, negative        of elementwise-inl.h; a bit for each lane below 0
 
 #include "kernels/elementwise-inl.h"
+
+// Of rows that come next: their channels are pieces of lines, which no prefetcher of a CPU foresees.
+SB_INLINE void prefetch(const void* place) {
+#if defined(__GNUC__)
+  __builtin_prefetch(place);
+#else
+  (void)place;
+#endif
+}
 
 // R rows of V registers pass through the whole chain at once.
 template <class F, int R, int V>
@@ -27,27 +37,35 @@ struct ChainTile {
         SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int v = 0; v < V; ++v) x[r][v] =
             F::ints((const int32_t*)call.rows + at + r * call.row_stride + v * F::kLanes);
         break;
-      case kChainCounts:
-        SB_UNROLL for (int r = 0; r < R; ++r) {
-          const int32_t* base = call.base + base_row(call, row + r) + channel;
-          const uint16_t* counts = (const uint16_t*)call.rows + (row + r) * call.row_stride +
-                                   (channel - call.begin) / kChainColumns * call.column_stride;
-          SB_UNROLL for (int v = 0; v < V; ++v) x[r][v] =
-              F::counts(base + v * F::kLanes, call.mask, call.count_shift,
-                        counts + v * (F::kLanes / kChainColumns) * call.column_stride, call.column_stride);
-        }
-        if (call.levels.totals != nullptr) add_totals(call.levels, row, channel);
+      case kChainShorts:
+        read_counts<uint16_t>(call, row, channel);
+        break;
+      case kChainBytes:
+        read_counts<uint8_t>(call, row, channel);
         break;
     }
   }
 
-  // Sums are integers below 2^24, so that adding the totals is exact.
-  SB_INLINE void add_totals(const ChainLevels& levels, size_t row, size_t channel) {
+  template <class Count>
+  SB_INLINE void read_counts(const ChainCall& call, size_t row, size_t channel) {
+    const T scale = F::fill(call.scale);
+    const size_t first = (channel - call.begin) * sizeof(Count);
+    SB_UNROLL for (int r = 0; r < R; ++r) {
+      const char* counts = (const char*)call.rows + (row + r) * call.row_stride;
+      const float* base = call.base + base_row(call, row + r) + channel;
+      SB_UNROLL for (int v = 0; v < V; ++v) {
+        const size_t at = first + v * F::kLanes * sizeof(Count);
+        const char* from = counts + at / kChainColumn * call.column_stride + at % kChainColumn;
+        x[r][v] =
+            F::join(F::counts((const Count*)from, call.column_stride), scale, F::load(base + v * F::kLanes));
+      }
+    }
+    const ChainLevels& levels = call.levels;
+    if (levels.totals == nullptr) return;
     const float* totals = levels.totals + row;
     if (levels.signs != nullptr) SB_UNROLL for (int v = 0; v < V; ++v) {
         const T sign = F::load(levels.signs + channel + v * F::kLanes);
-        SB_UNROLL for (int r = 0; r < R; ++r) x[r][v] =
-            F::add(x[r][v], F::multiply(sign, F::fill(totals[r])));
+        SB_UNROLL for (int r = 0; r < R; ++r) x[r][v] = F::join(sign, F::fill(totals[r]), x[r][v]);
       }
     if (levels.half == nullptr) return;
     SB_UNROLL for (int v = 0; v < V; ++v) {
@@ -91,6 +109,8 @@ struct ChainTile {
         break;
       case kChainAdd: {
         const float* other = call.inputs[op.input] + row * call.channels + channel;
+        SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int v = 0; v < V; ++v)
+            prefetch(other + (R + r) * call.channels + v * F::kLanes);
         SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int v = 0; v < V; ++v) x[r][v] =
             F::add(x[r][v], F::load(other + r * call.channels + v * F::kLanes));
         break;

@@ -30,10 +30,11 @@ struct ChainOp {
 enum ChainSource {
   kChainFloats,
   kChainInts,
-  kChainCounts,  // uint16 counts: the sum is base - count * 2^count_shift + sign * total of its row
+  kChainShorts,  // uint16 counts: the sum is base + scale * count + sign * total of its row
+  kChainBytes,   // likewise uint8
 };
 
-// With levels, the value is half * sum + middle * total, every operation rounded once.
+// Of counts. With levels, the value is half * sum + middle * total, every operation rounded once.
 struct ChainLevels {
   const float* totals;  // per row, or null where they are 0
   const float* signs;   // per channel, readable up to a multiple of 16 channels, or null: 0
@@ -41,20 +42,20 @@ struct ChainLevels {
   const float* middle;  // likewise
 };
 
-// A count lies at row * row_stride + channel / 8 * column_stride + channel % 8.
-constexpr size_t kChainColumns = 8;
+// The counts of a row lie side by side as far as they fill 16 bytes; a count of `size` bytes lies at byte row
+// * row_stride + channel * size / 16 * column_stride + channel * size % 16.
+constexpr size_t kChainColumn = 16;
 
 // Rows [0, count) of channels [begin, end); begin is a multiple of 64. Source rows begin at channel `begin`,
 // all others at channel 0. Whatever is read may be read up to 64 bytes past its end.
 struct ChainCall {
   ChainSource source;
   const void* rows;
-  size_t row_stride;     // elements
-  size_t column_stride;  // likewise, for counts
-  const int32_t* base;   // (place, padded channels), for counts
-  uint16_t mask;         // of the bits of a count
-  uint8_t count_shift;
-  ChainLevels levels;          // of counts
+  size_t row_stride;  // elements; for counts bytes, likewise from column to column
+  size_t column_stride;
+  const float* base;  // (place, padded channels), for counts: whole numbers, as their sums are, below 2^24
+  float scale;
+  ChainLevels levels;
   const uint8_t* base_places;  // per position, or null where there is one place
   size_t positions, first;     // positions of a sample, and that of the first row
   size_t count, begin, end, channels;

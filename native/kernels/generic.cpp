@@ -145,11 +145,15 @@ struct Reals {
   static SB_INLINE T ints(const int32_t* p) {
     return each([=](size_t i) { return (float)p[i]; });
   }
-  static SB_INLINE T counts(const int32_t* base, uint16_t mask, int shift, const uint16_t* p, size_t stride) {
-    return each([=](size_t i) {
-      const int32_t count = p[i / kChainColumns * stride + i % kChainColumns] & mask;
-      return (float)(base[i] - (count << shift));
-    });
+  static SB_INLINE T counts(const uint16_t* p, size_t apart) {
+    const uint16_t* second = (const uint16_t*)((const char*)p + apart);
+    return each([=](size_t i) { return (float)(i < 8 ? p[i] : second[i - 8]); });
+  }
+  static SB_INLINE T counts(const uint8_t* p, size_t) {
+    return each([=](size_t i) { return (float)p[i]; });
+  }
+  static SB_INLINE T join(const T& a, const T& b, const T& c) {
+    return each([&](size_t i) { return a.x[i] * b.x[i] + c.x[i]; });
   }
   static SB_INLINE T fill(float a) {
     return each([=](size_t) { return a; });

@@ -82,7 +82,7 @@ std::optional<SumBases> sum_bases(const ConvolutionShape& shape,
     for (std::size_t f = 0; f < shape.filters; ++f) {
       auto sum = static_cast<std::int64_t>(products.size() * shape.depth());
       for (std::size_t t : outside) sum -= sums[f * w.taps() + t];
-      result.sums[c * width + f] = static_cast<std::int32_t>(sum);
+      result.sums[c * width + f] = static_cast<float>(sum);
     }
     if (classes.size() > 1)
       for (std::size_t p : classes[c]) result.places[p] = static_cast<std::uint8_t>(c);

@@ -40,7 +40,7 @@ std::optional<OutputClasses> output_classes(const ConvolutionShape& shape,
 // The sum of one product or several where no input differs, which positions of the same place share: what
 // padding 0 does not count.
 struct SumBases {
-  std::vector<std::int32_t> sums;     // (place, filter), rows filled up to a multiple of kChainPadding
+  std::vector<float> sums;            // (place, filter), rows filled up to a multiple of kChainPadding
   std::vector<std::uint8_t> places;   // per output position; empty: place 0
   std::vector<std::int32_t> outside;  // per place: inputs of padding 0
 };

@@ -9,7 +9,6 @@ namespace {
 // Filters whose counts are kept, a multiple of a group of 4 or 5; a block of so many channels goes to the
 // chain.
 constexpr std::size_t kCounted = 80, kCountedBlock = SparseSums::kBlock;
-constexpr std::size_t kCountWords = kCountColumns * kCountRows / kWordBits;
 // Nanoseconds of popcount's sums of two levels, for a filter: their product with the sum that all share.
 constexpr double kLevelCost = 0.1;
 // Filters that this sum costs as much as.
@@ -87,8 +86,8 @@ std::size_t BitplaneConvolution::out_planes() const {
 void BitplaneConvolution::run_sums(const Tile& tile, bool sparse) const {
   const std::size_t lane_words = tile.lane_words, filter_words = kCountRows * lane_words;
   const std::size_t streams = count_streams(tile.width.lanes), stream = tile.width.lanes / streams;
-  const std::size_t column_words = tile.width.lanes * kCountWords;
-  Word* rows = tile.out + kCounted * filter_words;
+  const std::size_t column_bytes = tile.width.lanes * kCountBytes;
+  auto* rows = reinterpret_cast<std::byte*>(tile.out + kCounted * filter_words);
   ChainLevels levels{};
   if (sparse) levels.signs = sparse_sums_->signs();
   if (!half_.empty()) levels.half = half_.data(), levels.middle = middle_.data();
@@ -102,15 +101,15 @@ void BitplaneConvolution::run_sums(const Tile& tile, bool sparse) const {
     sparse ? sparse_sums_->count(tile, begin, tile.out) : count_groups(tile, end, done);
     const std::size_t first = sparse ? 0 : begin;  // of the counts that are kept
     const std::size_t bits = sparse ? sparse_sums_->bits(begin) : filters_.bits + filters_.group - 1;
-    for (std::size_t f = 0; f < end - begin; f += kCountColumns)
+    for (std::size_t f = 0, columns = count_columns(bits); f < end - begin; f += columns)
       tile.width.spread(tile.out + (first + f) % kCounted * filter_words, bits,
-                        rows + f / kCountColumns * column_words);
+                        reinterpret_cast<Word*>(rows + f / columns * column_bytes));
     for (std::size_t s = 0; s * stream < tile.rows; ++s) {
-      ChainRows counts{kChainCounts, rows + s * kCountWords, streams * kCountColumns};
-      counts.column_stride = tile.width.lanes * kCountColumns;
+      ChainRows counts{bits > kMostByteBits ? kChainShorts : kChainBytes, rows + s * kCountBytes,
+                       streams * kCountBytes};
+      counts.column_stride = column_bytes;
       counts.base = sparse ? sparse_sums_->bases() : bases_.sums.data();
-      counts.count_shift = sparse ? 2 : 1;
-      counts.mask = static_cast<std::uint16_t>((1u << bits) - 1);
+      counts.scale = sparse ? -4 : -2;
       counts.base_places = bases_.places.empty() ? nullptr : bases_.places.data();
       counts.levels = levels;
       if (totals != nullptr) counts.levels.totals = totals + s * stream;

@@ -149,9 +149,8 @@ void Chain::run_rows(const ChainRows& rows, const Call& call, const std::byte* c
   chain.row_stride = rows.stride;
   chain.column_stride = rows.column_stride;
   chain.base = rows.base;
-  chain.mask = rows.mask;
   chain.base_places = rows.base_places;
-  chain.count_shift = rows.count_shift;
+  chain.scale = rows.scale;
   chain.levels = rows.levels;
   chain.positions = positions_;
   chain.first = (call.first + done) % positions_;

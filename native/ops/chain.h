@@ -14,10 +14,9 @@ struct ChainRows {
   const void* rows;  // its first row is row `done` of the call
   std::size_t stride;
   std::size_t column_stride = 0;
-  const std::int32_t* base = nullptr;
-  std::uint16_t mask = 0;
+  const float* base = nullptr;
   const std::uint8_t* base_places = nullptr;
-  std::uint8_t count_shift = 1;
+  float scale = 0;
   ChainLevels levels = {};
 };
 

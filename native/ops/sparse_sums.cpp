@@ -51,7 +51,7 @@ SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std
       if (rule.inverted) constant = 4 * ((1 << bits) - 1) - 2 * added, sign = 1;
       if (!pair) signs_[f] = static_cast<float>(sign);
       for (std::size_t place = 0; place < bases.outside.size(); ++place)
-        bases_[place * padded + f] += constant + sign * bases.outside[place] - all;
+        bases_[place * padded + f] += static_cast<float>(constant + sign * bases.outside[place] - all);
       slots_.push_back(static_cast<std::uint16_t>(f % kBlock));
     }
   }

@@ -30,7 +30,7 @@ class SparseSums {
   // Counts of the channels from `begin` on: (channel - begin, kCountRows, lanes), of each the first bits().
   void count(const PlaneTile& tile, std::size_t begin, Word* out) const;
   std::size_t bits(std::size_t begin) const { return blocks_[begin / kBlock].bits; }
-  const std::int32_t* bases() const { return bases_.data(); }                      // (place, padded channels)
+  const float* bases() const { return bases_.data(); }                             // (place, padded channels)
   const float* signs() const { return signs_.empty() ? nullptr : signs_.data(); }  // per padded channel
 
  private:
@@ -47,7 +47,7 @@ class SparseSums {
   SparseFilters filters_;
   std::vector<Block> blocks_;
   std::vector<std::uint16_t> slots_;  // per entry of the filters: its channel within the block
-  std::vector<std::int32_t> bases_;
+  std::vector<float> bases_;
   std::vector<float> signs_;
 };
 

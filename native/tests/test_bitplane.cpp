@@ -122,33 +122,33 @@ void test_counts(const PlaneTable& table, const PlaneWidth& width, Layer layer, 
   const std::optional<PlaneFilters> filters = plane_filters(table, layer.signs, group, layer.outputs);
   CHECK(filters.has_value());
   if (!filters.has_value()) return;
-  const std::size_t words = width.lanes / kWordBits, columns = round_up(filters->padded(), kCountColumns);
+  const std::size_t bits = filters->bits + group - 1, streams = count_streams(width.lanes);
+  const std::size_t words = width.lanes / kWordBits, side = count_columns(bits);
+  const std::size_t columns = round_up(filters->padded(), side);
   Buffer planes_buffer((layer.depth + 1) * words * sizeof(Word)),
       counts_buffer(columns * kCountRows * words * sizeof(Word)),
-      numbers_buffer(columns * width.lanes * sizeof(std::uint16_t));
+      numbers_buffer(columns / side * width.lanes * kCountBytes);
   auto* planes = reinterpret_cast<Word*>(planes_buffer.data());
   auto* counts = reinterpret_cast<Word*>(counts_buffer.data());
-  const auto* numbers = reinterpret_cast<const std::uint16_t*>(numbers_buffer.data());
   for (std::size_t i = 0; i < (layer.depth + 1) * words; ++i)
     planes[i] = i < layer.depth * words ? random.next() : 0;
   for (std::size_t i = 0; i < columns * kCountRows * words; ++i) counts[i] = random.next();
   width.select(group, filters->bits)({planes, filters->lists.data(), filters->groups, filters->starts.data(),
                                       filters->inverted.data(), counts, true, 0, nullptr, nullptr});
-  const std::size_t bits = filters->bits + group - 1, streams = count_streams(width.lanes);
-  for (std::size_t f = 0; f < columns; f += kCountColumns)
+  for (std::size_t f = 0; f < columns; f += side)
     width.spread(counts + f * kCountRows * words, bits,
-                 reinterpret_cast<Word*>(numbers_buffer.data()) +
-                     f * width.lanes * sizeof(std::uint16_t) / sizeof(Word));
-  const unsigned mask = (1u << bits) - 1;
+                 reinterpret_cast<Word*>(numbers_buffer.data() + f / side * width.lanes * kCountBytes));
   for (std::size_t f = 0; f < layer.filters; ++f)
     for (std::size_t lane = 0; lane < width.lanes; ++lane) {
       std::size_t count = 0;
       for (std::size_t k = 0; k < layer.depth; ++k)
         count += get_bit(planes + k * words, lane) != layer.signs.get(f, k);
       const std::size_t place = lane % 128 * streams + lane / 128;
-      const std::uint16_t number =
-          numbers[(f / kCountColumns * width.lanes + place) * kCountColumns + f % kCountColumns];
-      CHECK((number & mask) == count);
+      const std::byte* number = numbers_buffer.data() + (f / side * width.lanes + place) * kCountBytes +
+                                f % side * (kCountBytes / side);
+      CHECK(std::to_integer<std::size_t>(number[0]) +
+                (side == 8 ? 256 * std::to_integer<std::size_t>(number[1]) : 0) ==
+            count);
     }
 }
 

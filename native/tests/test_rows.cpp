@@ -40,21 +40,26 @@ float some_float(Random& random) {
 
 bool same(float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
-void test_chain(const KernelTable& table, std::size_t channels, ChainSource source, Random& random) {
+// `kind` of counts: 0 plain, 1 with totals, 2 with two levels, 3 with both.
+void test_chain(const KernelTable& table, std::size_t channels, ChainSource source, int kind,
+                Random& random) {
   const std::size_t padded = round_up(channels, kChainPadding), words = words_for(channels), positions = 5;
   Values<float> floats(kRows * channels), shortcut(kRows * channels), reals(kRows * channels), a(padded),
-      b(3 * padded), shift(padded);
-  Values<std::int32_t> ints(kRows * channels), base(3 * padded);
-  const std::size_t columns = divide_up(channels, kChainColumns) * kChainColumns;
-  Values<std::uint16_t> counts(kRows * round_up(columns, 16));
+      b(3 * padded), shift(padded), base(3 * padded), totals(kRows), signs(padded);
+  Values<std::int32_t> ints(kRows * channels);
+  const std::size_t size = source == kChainShorts ? 2 : 1, columns = divide_up(padded * size, kChainColumn);
+  Values<std::uint8_t> counts(kRows * (columns + 1) * kChainColumn);
   Values<Word> bits(kRows * words);
   std::vector<std::uint8_t> places(positions);
   for (auto& place : places) place = static_cast<std::uint8_t>(random.between(0, 2));
   for (std::size_t i = 0; i < kRows * channels; ++i)
     floats[i] = some_float(random), shortcut[i] = some_float(random), ints[i] = random.between(-5000, 5000);
-  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = static_cast<std::uint16_t>(random.next());
+  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = static_cast<std::uint8_t>(random.next() >> 40);
+  for (std::size_t r = 0; r < kRows; ++r) totals[r] = static_cast<float>(random.between(-5000, 5000));
   for (std::size_t i = 0; i < padded; ++i) a[i] = some_float(random), shift[i] = some_float(random);
-  for (std::size_t i = 0; i < 3 * padded; ++i) b[i] = some_float(random), base[i] = random.between(0, 9999);
+  for (std::size_t i = 0; i < 3 * padded; ++i)
+    b[i] = some_float(random), base[i] = static_cast<float>(random.between(0, 9999));
+  for (std::size_t i = 0; i < padded; ++i) signs[i] = static_cast<float>(random.between(-1, 1));
 
   const float* inputs[] = {shortcut.data()};
   const ChainOp ops[] = {
@@ -71,11 +76,14 @@ void test_chain(const KernelTable& table, std::size_t channels, ChainSource sour
   call.rows = source == kChainFloats ? static_cast<void*>(floats.data())
               : source == kChainInts ? static_cast<void*>(ints.data())
                                      : static_cast<void*>(counts.data());
-  call.row_stride = source == kChainCounts ? kChainColumns : channels;
-  call.column_stride = kRows * kChainColumns;
+  const bool counted = source == kChainShorts || source == kChainBytes;
+  call.row_stride = counted ? kChainColumn : channels;
+  call.column_stride = kRows * kChainColumn;
   call.base = base.data();
-  call.mask = 0x3ff;
-  call.count_shift = 1;
+  call.scale = -4;
+  if (kind > 0) call.levels.totals = totals.data();
+  if (kind % 2 == 1) call.levels.signs = signs.data();
+  if (kind > 1) call.levels.half = a.data(), call.levels.middle = b.data();
   call.base_places = places.data();
   call.positions = positions;
   call.first = 3;
@@ -94,9 +102,16 @@ void test_chain(const KernelTable& table, std::size_t channels, ChainSource sour
       const std::size_t i = r * channels + c, place = places[(3 + r) % positions] * padded;
       volatile float x = floats[i];
       if (source == kChainInts) x = static_cast<float>(ints[i]);
-      if (source == kChainCounts) {
-        const std::size_t at = c / kChainColumns * call.column_stride + r * kChainColumns + c % kChainColumns;
-        x = static_cast<float>(base[place + c] - 2 * (counts[at] & 0x3ff));
+      if (counted) {
+        const std::size_t at =
+            c * size / kChainColumn * call.column_stride + r * kChainColumn + c * size % kChainColumn;
+        const int count = counts[at] + (size == 2 ? 256 * counts[at + 1] : 0);
+        x = base[place + c] - 4 * static_cast<float>(count);
+        if (kind % 2 == 1) x = x + signs[c] * totals[r];
+        if (kind > 1) {
+          volatile const float own = x * a[c], shared = totals[r] * b[c];
+          x = own + shared;
+        }
       }
       x = x * a[c];
       x = x + b[c];
@@ -201,8 +216,10 @@ int main() {
   sb::test::Random random(6);
   for (const sb::KernelTable* table : sb::usable_kernels())
     for (std::size_t channels : sb::kChannels) {
-      for (auto source : {sb::kChainFloats, sb::kChainInts, sb::kChainCounts})
-        sb::test_chain(*table, channels, source, random);
+      for (auto source : {sb::kChainFloats, sb::kChainInts})
+        sb::test_chain(*table, channels, source, 0, random);
+      for (auto source : {sb::kChainShorts, sb::kChainBytes})
+        for (int kind = 0; kind < 4; ++kind) sb::test_chain(*table, channels, source, kind, random);
       sb::test_windows(*table, channels, random);
     }
   return sb::test::finish();

@@ -81,17 +81,29 @@ def explain(
     nodes = [node.name for node in graph.nodes]
     best = {form: dict(zip(nodes, map(min, zip(*rounds, strict=True)), strict=True)) for form, rounds in times.items()}
     samples = len(next(iter(batches.values())))
-    return [
-        Choice(
-            layer,
-            tuple(Piece(kernel, rows, cost) for kernel, rows, cost, taken, *_ in ways if taken),
-            sum(cost for _, _, cost, taken, *_ in ways if taken),
-            best[""][layer],
-            tuple(_forms(ways, {form: times[layer] for form, times in best.items()}, engines, layer)),
-            *_density(ways),
+    found = []
+    for layer, ways in engines[""].choices(samples):
+        joined = _joined(graph, engines[""], layer)
+        measured = {form: sum(times[node] for node in joined) for form, times in best.items()}
+        found.append(
+            Choice(
+                layer,
+                tuple(Piece(kernel, rows, cost) for kernel, rows, cost, taken, *_ in ways if taken),
+                sum(cost for _, _, cost, taken, *_ in ways if taken),
+                measured[""],
+                tuple(_forms(ways, measured, engines, layer)),
+                *_density(ways),
+            )
         )
-        for layer, ways in engines[""].choices(samples)
-    ]
+    return found
+
+
+def _joined(graph: Graph, engine: NativeEngine, layer: str) -> list[str]:
+    """The nodes whose work a layer does in the plan chosen, which another form may do apart from it."""
+    kernels = {node.name: node.kernel for node in engine.plan}
+    members = [layer, *(name for name, kernel in kernels.items() if kernel.endswith(f"fused with '{layer}'"))]
+    sums = (source for name in members for source in graph.node(name).inputs)
+    return members + [name for name in dict.fromkeys(sums) if kernels.get(name) == "done by its readers"]
 
 
 def _density(ways: list[Any]) -> tuple[float | None, float | None]:
