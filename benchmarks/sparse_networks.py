@@ -1,7 +1,8 @@
 """A whole network with few rare weights beside the same one with dense ±1 weights, layer by layer.
 
 python benchmarks/sparse_networks.py [--network binarynet] [--batch 1 32] [--kinds levels ternary signs]
-    [--densities .1 .05 .02] [--rounds 5] [--isa avx512] [--images 16] [--fifo PRIORITY]
+    [--densities .1 .05 .02] [--widths 16 32 64 128] [--int8] [--rounds 5] [--isa avx512] [--images 16]
+    [--fifo PRIORITY]
 
 Random weights and statistics; the dense network and all sparse ones take turns in one process, on one thread. A layer's
 time is that of all its nodes by `profile`, as `signbit bench` shows it; a whole call is pixels in, logits out, without
@@ -46,11 +47,15 @@ class Contender:
 
     def __init__(self, name: str, quantizer: str, options: argparse.Namespace) -> None:
         side = SIDES[name]
-        model = random_network(name, weight_quantizer=quantizer, **OPTIONS[name])
+        widths = {} if options.widths is None else {"widths": options.widths}
+        model = random_network(name, weight_quantizer=quantizer, **OPTIONS[name], **widths)
         layers = {
             path: module for path, module in model.named_modules() if isinstance(module, BinaryConv2d | BinaryLinear)
         }
-        graph = export.to_graph(model, image=packed.ImagePreparation(height=side, width=side))
+        image, dense = packed.ImagePreparation(height=side, width=side), "int8" if options.int8 else "float32"
+        graph = export.to_graph(
+            model, image=image, stem=dense, dense=dense, calibration=random_pixels(name, 2) if options.int8 else None
+        )
         self.verified = export.verify(graph, model=model, batch=random_pixels(name, options.images)).passed
         self.bytes = len(packed.dumps(graph))
         self.layers = list(layers)
@@ -79,6 +84,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--kinds", nargs="+", default=["levels", "ternary", "signs"], choices=list(QUANTIZERS))
     parser.add_argument("--densities", type=float, nargs="+", default=[0.1, 0.05, 0.02])
+    parser.add_argument("--widths", type=int, nargs="+", help="channels of the stages, where a network takes them")
+    parser.add_argument("--int8", action="store_true", help="stem, shortcuts and classifier in int8")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.1, help="of every network and round")
     parser.add_argument("--isa", default=runtime.isas()[0])

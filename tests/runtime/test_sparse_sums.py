@@ -12,6 +12,8 @@ from signbit.packed import nodes as n
 from signbit.packed import reference
 from signbit.packed.edges import Bits, Real
 from signbit.packed.graph import Graph
+from signbit.runtime import choices
+from signbit.runtime.engine import NativeEngine
 from signbit.runtime.handover import describe_inputs, describe_nodes
 
 KINDS = ("shared", "filter", "any", "zero", "equal", "signs", "ternary")
@@ -118,6 +120,17 @@ def test_the_plan_chooses_by_density(native, pad):
             kernels = {node.name: node.kernel for node in runtime.compile(graph, isa=native[0]).plan}
             assert kernels[first] == kernel, (kind, density)
             assert kernels["add"] == f"plain, fused with '{first}'"
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("shared", {"s"}), ("ternary", {"plus", "z"}), ("signs", set())])
+def test_forms_are_timed_with_all_nodes_that_a_layer_joins(native, kind, parts):
+    """Popcount does the window sum and the second product apart."""
+    rng = np.random.default_rng(0)
+    graph = block(rng, kind, 64, 64, SAME, Bits((64, 24, 24)), density=0.02)
+    layer = "minus" if kind == "ternary" else "z"
+    joined = choices.joined(graph, NativeEngine(graph, native[0], 1), layer)
+    assert joined[0] == layer
+    assert set(joined) == {layer, "norm", "add"} | parts
 
 
 def test_bits_with_padding_0_come_from_sums(native):

@@ -83,8 +83,8 @@ def explain(
     samples = len(next(iter(batches.values())))
     found = []
     for layer, ways in engines[""].choices(samples):
-        joined = _joined(graph, engines[""], layer)
-        measured = {form: sum(times[node] for node in joined) for form, times in best.items()}
+        members = joined(graph, engines[""], layer)
+        measured = {form: sum(times[node] for node in members) for form, times in best.items()}
         found.append(
             Choice(
                 layer,
@@ -98,7 +98,7 @@ def explain(
     return found
 
 
-def _joined(graph: Graph, engine: NativeEngine, layer: str) -> list[str]:
+def joined(graph: Graph, engine: NativeEngine, layer: str) -> list[str]:
     """The nodes whose work a layer does in the plan chosen, which another form may do apart from it."""
     kernels = {node.name: node.kernel for node in engine.plan}
     members = [layer, *(name for name, kernel in kernels.items() if kernel.endswith(f"fused with '{layer}'"))]
