@@ -39,7 +39,7 @@ from signbit.packed.image import ImagePreparation
 
 SIDES = {
     "binarynet": 32, "birealnet18": 224, "quicknet": 224, "quicknet_small": 224, "reactnet_a": 224,
-    "resnet20_cifar": 32,
+    "resnet18_cifar": 32, "resnet20_cifar": 32,
 }  # fmt: skip
 OURS = "ours"
 Call = Callable[[], object]
