@@ -306,3 +306,9 @@ def test_refuses():
 def test_refuses_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         SparsityConfig(**settings)
+
+
+def test_topk_ranks_at_every_update_unless_told_otherwise():
+    periods = {method: SparsityConfig(density=0.1, method=method).period for method in ("topk", "flips", "set", "rigl")}
+    assert periods == {"topk": 1, "flips": 10, "set": 100, "rigl": 100}
+    assert SparsityConfig(density=0.1, every=7).period == 7

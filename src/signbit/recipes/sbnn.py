@@ -97,7 +97,7 @@ SPARSE_CIFAR10 = (
             name="resnet18_cifar",
             options=SBNN_CIFAR10[0].model.options | {"weight_quantizer": f"twolevel(surrogate='{EDE}')"},
         ),
-        sparsity=SparsityConfig(density=0.05, every=10),
+        sparsity=SparsityConfig(density=0.05),
         epochs=4,
     ),
 )

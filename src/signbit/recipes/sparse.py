@@ -51,16 +51,12 @@ def sparse_recipe(
     options = recipe.model.options | {"weight_quantizer": quantizer}
     if "stem_quantizer" in model_options(recipe.model.name):
         options = {"stem_quantizer": recipe.model.options.get("weight_quantizer", "sign")} | options
-    falling = method in ("topk", "flips")
     return replace(
         recipe,
         name=f"{recipe.name}-sparse",
         model=ModelConfig(name=recipe.model.name, options=options),
         optim=_latent(recipe) if latent_free and not keeps else recipe.optim,
-        # Small steps on the way down; a mask that exchanges weights gives them time.
-        sparsity=SparsityConfig(
-            density=density, distribution=distribution, method=method, every=10 if falling else 100
-        ),
+        sparsity=SparsityConfig(density=density, distribution=distribution, method=method),
         penalty=PenaltyConfig(),
         start=str(run),
         teacher=str(run) if recipe.loss.needs_teacher else None,

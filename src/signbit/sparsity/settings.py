@@ -11,6 +11,8 @@ __all__ = ["Criterion", "Method", "SparsityConfig"]
 Method = Literal["topk", "flips", "static", "set", "rigl"]
 Criterion = Literal["latent", "gradient"]
 
+_PERIODS = {"topk": 1, "flips": 10}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SparsityConfig:
@@ -23,7 +25,8 @@ class SparsityConfig:
         method: "topk", the largest latents, from dense to sparse; "flips", weights that often flip leave; "static", a
             mask of the start; "set" and "rigl", a mask of constant size that exchanges weights.
         pattern: null; "N:M", N of every M consecutive weights of a filter; "block:SIZE", so many are chosen together.
-        every: updates between moves of the masks.
+        every: updates between moves of the masks; null is 1 of "topk", whose latents overshoot while a mask waits for
+            them, 10 of "flips" and 100 of "set" and "rigl", which give new weights time.
         start: density at the beginning of "topk", in (0, 1]; "flips" begins with all weights.
         anneal: fraction of the training, in (0, 1], after which "topk" and "flips" have reached their density.
         drop: share of a mask, in (0, 1], that "set" and "rigl" exchange at first.
@@ -36,7 +39,7 @@ class SparsityConfig:
     distribution: Distribution = "uniform"
     method: Method = "topk"
     pattern: str | None = None
-    every: int = 100
+    every: int | None = None
     start: float = 0.5
     anneal: float = 0.6
     drop: float = 0.3
@@ -54,10 +57,15 @@ class SparsityConfig:
             fraction = getattr(self, name)
             if fraction is not None and not 0 < fraction <= 1:
                 raise ValueError(f"sparsity.{name} must be in (0, 1], got {fraction}")
-        if self.every < 1:
+        if self.every is not None and self.every < 1:
             raise ValueError(f"sparsity.every must be >= 1 updates, got {self.every}")
         if self.pattern is not None:
             self._check_pattern(self.pattern)
+
+    @property
+    def period(self) -> int:
+        """Updates between moves of the masks."""
+        return _PERIODS.get(self.method, 100) if self.every is None else self.every
 
     def _check_pattern(self, text: str) -> None:
         pattern = parse_pattern(text)

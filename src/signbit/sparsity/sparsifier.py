@@ -73,7 +73,7 @@ class Sparsifier:
         self.settings, self.density = settings, settings.density
         self.steps, self.seed = steps, seed
         self.pattern = None if settings.pattern is None else parse_pattern(settings.pattern)
-        self.updates = int(settings.until * steps) // settings.every
+        self.updates = int(settings.until * steps) // settings.period
         self.step = 0
         attach_masks(model)
         self.layers = list(masked_layers(model))
@@ -158,7 +158,7 @@ class Sparsifier:
         )
 
     def _check_steps(self) -> None:
-        method, every, anneal = self.settings.method, self.settings.every, self.settings.anneal
+        method, every, anneal = self.settings.method, self.settings.period, self.settings.anneal
         if method in _FALLING and self.steps // every * every < anneal * self.steps:
             raise ValueError(
                 f"sparsity.every {every} leaves no move of the masks after the density has fallen, in {self.steps} "
@@ -232,8 +232,8 @@ class Sparsifier:
         self.step += 1
         due = (
             self.settings.method in _DYNAMIC
-            and self.step % self.settings.every == 0
-            and self.step // self.settings.every <= self.updates
+            and self.step % self.settings.period == 0
+            and self.step // self.settings.period <= self.updates
         )
         with torch.no_grad():
             for index, layer in enumerate(self.layers):
@@ -251,7 +251,7 @@ class Sparsifier:
         """After an update: masks that follow the latents."""
         for layer, flips, before in zip(self._counted(), self._flips, self._before, strict=True):
             flips += (layer.weight.detach() < 0) ^ before
-        if self.settings.method in _FALLING and self.step % self.settings.every == 0:
+        if self.settings.method in _FALLING and self.step % self.settings.period == 0:
             self._rank(min(self.step / self.steps, 1.0))
             if self.settings.method == "flips":
                 for layer in self.layers:
@@ -288,7 +288,7 @@ class Sparsifier:
 
     def _rate(self) -> float:
         return drop_rate(
-            self.step // self.settings.every, self.updates, start=self.settings.drop, end=self.settings.drop_end
+            self.step // self.settings.period, self.updates, start=self.settings.drop, end=self.settings.drop_end
         )
 
     def _importance(self, layer: MaskedLayer, gradient: Tensor, free: bool) -> Tensor:
