@@ -45,10 +45,10 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 }
 
 constexpr PlaneTable kPlanes = {
-    {plane_width<TwoInputs<Register256>>(spread_blocks<TwoInputs<Register256>, transpose>, 0.60f, 60, 150,
-                                         1.8f, 0.65f, 1200),
-     plane_width<TwoInputs<Register128>>(spread_blocks<TwoInputs<Register128>, transpose>, 0.55f, 60, 150,
-                                         1.5f, 0.6f, 1050)},
+    {plane_width<TwoInputs<Register256>>(spread_blocks<TwoInputs<Register256>, transpose>, nullptr, 0.60f, 60,
+                                         150, 1.8f, 0.65f, 1200),
+     plane_width<TwoInputs<Register128>>(spread_blocks<TwoInputs<Register128>, transpose>, nullptr, 0.55f, 60,
+                                         150, 1.5f, 0.6f, 1050)},
     2,
     list_planes,
     transpose,

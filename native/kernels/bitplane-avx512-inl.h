@@ -54,10 +54,10 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 #include "kernels/taps-avx512-inl.h"
 
 constexpr PlaneTable kPlanes = {
-    {plane_width<Lanes512>(spread_bits<Lanes512>, 0.70f, 50, 200, 2.0f, 0.68f, 1850),
-     plane_width<Lanes256>(spread_bits<Lanes256>, 0.45f, 35, 110, 1.5f, 0.57f, 1050),
-     plane_width<Lanes128>(spread_bits<Lanes128>, 0.42f, 35, 110, 1.2f, 0.41f, 850),
-     plane_width<Lanes64>(spread_blocks<Lanes64, transpose>, 0.37f, 35, 110, 1.2f, 0.41f, 850)},
+    {plane_width<Lanes512>(spread_bits<Lanes512>, spread_row<Lanes512>, 0.70f, 50, 200, 2.0f, 0.68f, 1850),
+     plane_width<Lanes256>(spread_bits<Lanes256>, spread_row<Lanes256>, 0.45f, 35, 110, 1.5f, 0.57f, 1050),
+     plane_width<Lanes128>(spread_bits<Lanes128>, spread_row<Lanes128>, 0.42f, 35, 110, 1.2f, 0.41f, 850),
+     plane_width<Lanes64>(spread_blocks<Lanes64, transpose>, nullptr, 0.37f, 35, 110, 1.2f, 0.41f, 850)},
     4,
     list_planes_wide,
     transpose,

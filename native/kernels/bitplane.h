@@ -77,6 +77,9 @@ struct PlaneWidth {
   void (*shift)(const ShiftCall& call);
   // `bits` planes of each of count_columns(bits) filters (filter, kCountRows, lanes), as numbers.
   void (*spread)(const uint64_t* counts, size_t bits, uint64_t* out);
+  // The same of one row of planes, (lane / 8 % 16, lane / 128, lane % 8), higher bits 0; null where registers
+  // cannot.
+  void (*spread_row)(const uint64_t* counts, size_t bits, uint64_t* out);
   float plane_cost;     // per listed plane
   float group_cost[2];  // per group of 4 or 5 filters
   float input_cost;     // per plane made

@@ -109,7 +109,7 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
 }
 
 constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>,
-                                                                 0.65f, 60, 150, 1.0f, 0.65f, 1400)},
+                                                                 nullptr, 0.65f, 60, 150, 1.0f, 0.65f, 1400)},
                                 1,
                                 list_planes,
                                 transpose,

@@ -45,15 +45,55 @@ struct Reached {
   }
 };
 
+// The counts themselves, as far as they are asked for.
+template <class V, size_t N>
+struct Counted {
+  using T = typename V::T;
+  const MirrorCall& call;
+  size_t first;  // position
+  T carry[N];
+
+  SB_INLINE Counted(const MirrorCall& of, size_t from) : call(of), first(from) {
+    SB_UNROLL for (T& bits : carry) bits = V::fill(~(uint64_t)0);
+  }
+  SB_INLINE void operator()(size_t bit, const T* sum) {
+    if (bit >= call.count_bits) return;
+    SB_UNROLL for (size_t j = 0; j < N; ++j) {
+      const T start = V::fill(0 - (uint64_t)(call.starts[first + j] >> bit & 1));
+      V::store((char*)call.out[first + j] + bit * V::kBytes, V::odd(sum[j], start, carry[j]));
+      carry[j] = V::most(sum[j], start, carry[j]);
+    }
+  }
+  SB_INLINE void store() const {}
+};
+
+template <class V, template <class, size_t> class Sink>
+void finish_few(const MirrorCall& call, const typename V::T* sums, size_t bits, size_t first) {
+  Waiting<V, 4> waiting;
+  Sink<V, 4> sink(call, first);
+  SignedSums<V, 4> signed_ = signed_sums<V, 4>(sums, bits, waiting);
+  each_bit<V, 4>(signed_, bits, sink);
+  sink.store();
+}
+
+// The first three counts, and the totals that give the last four.
+template <class V, template <class, size_t> class Sink>
+void finish_many(const MirrorCall& call, const typename V::T* counts, const typename V::T* totals,
+                 size_t total_bits) {
+  Sink<V, 3> first(call, 0);
+  for (size_t bit = 0; bit < total_bits + 3; ++bit) first(bit, counts + bit * 3);
+  first.store();
+  finish_few<V, Sink>(call, totals, total_bits, 3);
+}
+
 template <class V, int kBits>
 void run_few(const MirrorCall& call) {
   typename V::T sums[8 * kBits];
   for (size_t q = 0; q < 8; ++q) sum_pattern<V, kBits>(call, q, 15 - q, sums + q * kBits);
-  Waiting<V, 4> waiting;
-  Reached<V, 4> reached(call, 0);
-  SignedSums<V, 4> signed_ = signed_sums<V, 4>(sums, kBits, waiting);
-  each_bit<V, 4>(signed_, kBits, reached);
-  reached.store();
+  if (call.count_bits == 0)
+    finish_few<V, Reached>(call, sums, kBits, 0);
+  else
+    finish_few<V, Counted>(call, sums, kBits, 0);
 }
 
 // Of seven positions: the bits of the first three name a bucket of a block, those of the next three the
@@ -87,13 +127,10 @@ void run_many(const MirrorCall& call) {
       carry[j] = V::both(before, carry[j]);
     }
   }
-  Reached<V, 3> first(call, 0);
-  for (size_t bit = 0; bit < (size_t)kCountBits; ++bit) first(bit, counts + bit * 3);
-  first.store();
-  Reached<V, 4> last(call, 3);
-  SignedSums<V, 4> signed_ = signed_sums<V, 4>(totals, kTotalBits, waiting);
-  each_bit<V, 4>(signed_, kTotalBits, last);
-  last.store();
+  if (call.count_bits == 0)
+    finish_many<V, Reached>(call, counts, totals, kTotalBits);
+  else
+    finish_many<V, Counted>(call, counts, totals, kTotalBits);
 }
 
 template <class V>

@@ -29,7 +29,8 @@ constexpr size_t sort_words(size_t positions, size_t channels) {
   return (channels + 63) / 64 * (positions == kFewPositions ? patterns_of(kFewPositions) : 8);
 }
 
-// The bits of a group of positions: whether at least so many inputs differ from the weights.
+// The bits of a group of positions: whether at least so many inputs differ from the weights; or, where
+// `count_bits` is not 0, how many do.
 struct MirrorCall {
   const void* planes;     // (inputs + 1, lanes): weight bits, then a plane of zeros
   const uint16_t* lists;  // (pattern, stride)
@@ -40,7 +41,8 @@ struct MirrorCall {
   const void* least[kManyPositions];  // (least_bits, lanes): the complement of that number
   uint32_t starts[kManyPositions];    // what the sums start below 2^(bits + positions - 1) - 1
   const void* inverted;               // (lanes)
-  void* out[kManyPositions];          // (lanes)
+  size_t count_bits;                  // no more than 16
+  void* out[kManyPositions];          // (lanes), or the counts bit by bit: (count_bits, lanes)
 };
 
 using RunMirrored = void (*)(const MirrorCall&);

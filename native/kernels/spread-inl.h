@@ -78,21 +78,27 @@ void spread_as_bytes(const uint64_t* counts, size_t bits, uint64_t* out) {
   }
 }
 
+// The numbers of one row of planes: register s holds the lanes 8 s .. 8 s + 7 of each 128.
+template <class V>
+void spread_row(const uint64_t* counts, size_t bits, uint64_t* out) {
+  const char* rows = (const char*)counts;
+  char* to = (char*)out;
+  typename V::T low[8], high[8];
+  spread_bytes<V>(rows, 0, bits, low);
+  spread_bytes<V>(rows, 8, bits, high);
+  SB_UNROLL for (int i = 0; i < 8; ++i) {
+    V::store(to + 2 * i * V::kBytes, V::low_bytes(low[i], high[i]));
+    V::store(to + (2 * i + 1) * V::kBytes, V::high_bytes(low[i], high[i]));
+  }
+}
+
 // The numbers of eight filters.
 template <class V>
 void spread_as_shorts(const uint64_t* counts, size_t bits, uint64_t* out) {
   using T = typename V::T;
-  T numbers[8][16];  // lanes 8 s .. 8 s + 7 of each 128
-  for (size_t f = 0; f < 8; ++f) {
-    const char* rows = (const char*)counts + f * kCountRows * V::kBytes;
-    T low[8], high[8];
-    spread_bytes<V>(rows, 0, bits, low);
-    spread_bytes<V>(rows, 8, bits, high);
-    SB_UNROLL for (int i = 0; i < 8; ++i) {
-      V::store(&numbers[f][2 * i], V::low_bytes(low[i], high[i]));
-      V::store(&numbers[f][2 * i + 1], V::high_bytes(low[i], high[i]));
-    }
-  }
+  T numbers[8][16];
+  for (size_t f = 0; f < 8; ++f)
+    spread_row<V>(counts + f * kCountRows * V::kBytes / sizeof(uint64_t), bits, (uint64_t*)numbers[f]);
   char* to = (char*)out;
   for (size_t s = 0; s < 16; ++s, to += 8 * V::kBytes) {
     T pairs[8], quads[8];

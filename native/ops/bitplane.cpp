@@ -38,7 +38,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   }
   if (may_be_dense) op->take_dense(signs, classes->outputs);
   if (layout == Layout::kChosen || layout == Layout::kMirrored)
-    op->mirrored_ = MirroredConvolution::make(kernels.planes, shape);
+    op->mirrored_ = MirroredConvolution::make(kernels.planes, shape, false);
   if (!op->mirror_pays() || !op->mirrored_->take(signs, *classes)) op->mirrored_ = nullptr;
   if (op->mirrored_ == nullptr && op->sparse_ == nullptr && !op->dense()) return nullptr;
   op->classes_ = classes->outputs.classes;
@@ -175,7 +175,7 @@ void BitplaneConvolution::run(const Call& call) const noexcept {
   for (std::size_t done = 0; done < call.rows;) {
     const Piece piece = next_piece(call.first + done, call.rows - done, share);
     if (piece.form == Form::kMirrored)
-      mirrored_->run(call, done, piece.rows);
+      mirrored_->run(call, done, piece.rows, chain_);
     else if (piece.form == Form::kPacked)
       run_packed(call, done, piece.rows);
     else

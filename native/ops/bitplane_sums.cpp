@@ -24,7 +24,6 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!fits(shape)) return nullptr;
   std::optional<SumBases> bases = sum_bases(shape, {&signs});
   if (!bases.has_value()) return nullptr;
-  if (layout == Layout::kMirrored) layout = Layout::kChosen;
   std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, true));
   op->bases_ = std::move(*bases);
   if (levels != nullptr) {
@@ -33,14 +32,17 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
     op->packed_cost_ += op->popcount_cost(kSharedFilters) + kLevelCost * static_cast<double>(shape.filters);
   }
   if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
-  if (layout != Layout::kSparse) op->expect_dense();
+  if (layout == Layout::kChosen || layout == Layout::kPlanes) op->expect_dense();
   const bool rare = density(signs) < kDensest;
   if (layout == Layout::kSparse || (layout == Layout::kChosen && rare)) op->add_sparse_sums({&signs});
   PlaneOutputs all;  // a counter that starts at its own origin
   all.least.assign(shape.filters, 0);
   all.inverted.assign(shape.filters, 0);
   op->take_dense(signs, all);
-  return op->dense() || op->sparse() ? std::move(op) : nullptr;
+  if (levels == nullptr && (layout == Layout::kChosen || layout == Layout::kMirrored))
+    op->mirrored_ = MirroredConvolution::make(kernels.planes, shape, true);
+  if (!op->mirror_pays() || !op->mirrored_->take(signs, op->bases_)) op->mirrored_ = nullptr;
+  return op->dense() || op->sparse() || op->mirrored_ != nullptr ? std::move(op) : nullptr;
 }
 
 std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable& kernels,

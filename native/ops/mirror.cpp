@@ -13,6 +13,8 @@ constexpr std::size_t kMostScratch = std::size_t{16} << 20;
 constexpr std::size_t kListStep = 8;
 // An input costs so much more where seven positions share a pass, whose lists are shorter.
 constexpr double kManyPlane = 1.15, kManySort = 1.4;
+// A sum costs so much, nanoseconds, beside what its chain takes after popcount.
+constexpr double kSumCost = 0.4;
 constexpr std::size_t kListUnit = 2048, kListShift = 96;
 
 // Counter bits for lists of at most `longest` planes.
@@ -58,6 +60,7 @@ struct MirroredConvolution::Work {
   Word* sorting;
   const Word** rows;
   Word* out;
+  std::uint16_t* counts;           // of sums: (row of the sample, filter)
   std::size_t first_row, end_row;  // of the output, that are asked for
   std::ptrdiff_t first;            // the row of inputs that was sorted first
   std::size_t count;               // rows sorted
@@ -70,25 +73,22 @@ struct MirroredConvolution::Seen {
 };
 
 std::unique_ptr<MirroredConvolution> MirroredConvolution::make(const PlaneTable& table,
-                                                               const ConvolutionShape& shape) {
+                                                               const ConvolutionShape& shape, bool sums) {
   if (shape.groups > 1 || shape.in.planes > 1 || shape.depth() >= kMostInputs) return nullptr;
-  std::unique_ptr<MirroredConvolution> op(new MirroredConvolution(table, shape));
+  if (sums && table.widths[0].spread_row == nullptr) return nullptr;
+  std::unique_ptr<MirroredConvolution> op(new MirroredConvolution(table, shape, sums));
   if (op->scratch() > kMostScratch) return nullptr;
   return op;
 }
 
-bool MirroredConvolution::take(const SignRows& signs, const OutputClasses& classes) {
-  pack_weights(signs);
-  return choose_tables(signs, classes);
-}
-
-MirroredConvolution::MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape)
+MirroredConvolution::MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape, bool sums)
     : table_(table),
       shape_(shape),
       positions_(shape.window.out_height * shape.window.out_width),
       words_(words_for(shape.in.channels)),
       depth_(shape.depth()),
-      out_words_(words_for(shape.filters)) {
+      out_words_(words_for(shape.filters)),
+      count_bits_(sums ? std::bit_width(shape.depth()) : 0) {
   const Window& w = shape_.window;
   row_inputs_ = w.kernel_x * shape.in.channels;
   divide_filters();
@@ -113,9 +113,12 @@ void MirroredConvolution::divide_filters() {
   for (std::size_t first = 0; first < shape_.filters;) {
     const std::size_t left = shape_.filters - first;
     std::size_t i = 0;
-    while (i + 1 < table_.count && table_.widths[i + 1].lanes >= left) ++i;
+    while (i + 1 < table_.count && table_.widths[i + 1].lanes >= left &&
+           (count_bits_ == 0 || table_.widths[i + 1].spread_row != nullptr))
+      ++i;
     columns_.push_back({&table_.widths[i], first, nullptr, nullptr, nullptr});
     first += table_.widths[i].lanes;
+    row_counts_ += table_.widths[i].lanes;
   }
 }
 
@@ -133,6 +136,7 @@ void MirroredConvolution::choose_group() {
               (many ? width.many_cost : width.group_cost[0]);
     }
     const std::size_t groups = divide_up(shape_.window.out_width, positions);
+    if (count_bits_ > 0) pass += static_cast<double>(positions * row_counts_) * kSumCost;
     const double cost = static_cast<double>(groups) * (pass + sort);
     if (cost >= least) continue;
     least = cost;
@@ -171,10 +175,13 @@ std::size_t MirroredConvolution::scratch() const {
   return list_bytes() * (shares_ ? 2 : 1) +
          round_up((most_rows_ + 1) * group_ * sizeof(std::uint32_t), kAlignment) +
          round_up(sort_words(group_, shape_.in.channels) * taps * sizeof(Word), kAlignment) +
-         round_up(taps * group_ * sizeof(Word*), kAlignment) + group_ * table_.widths[0].lanes / 8;
+         round_up(taps * group_ * sizeof(Word*), kAlignment) +
+         group_ * table_.widths[0].lanes / 8 * (count_bits_ > 0 ? kCountRows : 1) +
+         (count_bits_ > 0 ? count_rows() * row_counts_ * sizeof(std::uint16_t) + kSlack : 0);
 }
 
-void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t rows) const {
+void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t rows,
+                              const Chain* chain) const {
   const std::size_t taps = shape_.window.kernel_x;
   std::byte* free = call.scratch;
   const auto take = [&free](std::size_t bytes) {
@@ -195,26 +202,31 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
   work.negatives = reinterpret_cast<std::uint32_t*>(take((most_rows_ + 1) * group_ * sizeof(std::uint32_t)));
   work.sorting = reinterpret_cast<Word*>(take(sort_words(group_, shape_.in.channels) * taps * sizeof(Word)));
   work.rows = reinterpret_cast<const Word**>(take(taps * group_ * sizeof(Word*)));
-  work.out = reinterpret_cast<Word*>(free);
+  work.out =
+      reinterpret_cast<Word*>(take(group_ * table_.widths[0].lanes / 8 * (count_bits_ > 0 ? kCountRows : 1)));
+  work.counts = reinterpret_cast<std::uint16_t*>(free);
   std::fill_n(work.negatives, group_, 0u);
   work.shared = false;
 
   const std::size_t first = call.first + done, end = first + rows;
-  work.first_row = first, work.end_row = end;
-  Word* out = call.out<Word>() + done * out_words_;
   const std::size_t width = shape_.window.out_width, gap = line_groups_;
   for (std::size_t row = first; row < end;) {
     work.count = 0;
+    Word* out = call.out<Word>() + (done + row - first) * out_words_;
+    work.first_row = row;
     if (positions_ == 1) {
       const std::size_t count = std::min(group_, end - row);
       const Group group = {row, row, 0, 0, count, 1, 1};
+      work.end_row = row + count;
       multiply(work, group, collect(work, call, group), out);
+      if (count_bits_ > 0) chain_counts(call, *chain, work.counts, done + row - first, count);
       row += count;
       continue;
     }
     // Of one sample, the columns of a group after those of another.
     const std::size_t sample = row / positions_, before = sample * positions_;
     const std::size_t stop = std::min(end, before + positions_);
+    work.end_row = stop;
     const std::size_t top = (row - before) / width, bottom = (stop - before - 1) / width;
     for (std::size_t x = 0; x < gap; ++x) {
       work.shared = shares_ && x % 2 == 1;
@@ -225,6 +237,7 @@ void MirroredConvolution::run(const Call& call, std::size_t done, std::size_t ro
         multiply(work, group, collect(work, call, group), out);
       }
     }
+    if (count_bits_ > 0) chain_counts(call, *chain, work.counts, done + row - first, stop - row);
     row = stop;
   }
 }
@@ -334,6 +347,8 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
   call.begins = begins;
   call.lengths = lengths;
   call.least_bits = least_bits_;
+  call.count_bits = std::min(count_bits_, bits + group_ - 1);  // with fewer, counts are smaller
+  const bool sums = count_bits_ > 0;
   for (const Column& column : columns_) {
     const std::size_t words = column.words();
     call.planes = column.planes + before * static_cast<std::ptrdiff_t>(words);
@@ -341,15 +356,20 @@ void MirroredConvolution::multiply(const Work& work, const Group& group, const S
     for (std::size_t j = 0; j < group_; ++j) {
       const std::size_t x = group.x + group.along(std::min(j, group.lanes - 1));
       const std::size_t place = group.y * shape_.window.out_width + x;
-      call.least[j] = column.tables + table_of_[place] * least_bits_ * words;
-      call.out[j] = work.out + j * words;
+      if (!sums) call.least[j] = column.tables + table_of_[place] * least_bits_ * words;
+      call.out[j] = work.out + j * words * (sums ? kCountRows : 1);
     }
     column.width->mirrored(group_, bits)(call);
     const std::size_t first = column.first_filter / kWordBits;
     const std::size_t kept = std::min(words, out_words_ - first);
     for (std::size_t j = 0; j < group.lanes; ++j) {
       const std::size_t row = group.row + j * group.gap;
-      if (row >= work.first_row && row < work.end_row)
+      if (row < work.first_row || row >= work.end_row) continue;
+      if (sums)
+        column.width->spread_row(static_cast<const Word*>(call.out[j]), call.count_bits,
+                                 reinterpret_cast<Word*>(work.counts + (row - work.first_row) * row_counts_ +
+                                                         column.first_filter));
+      else
         std::copy_n(work.out + j * words, kept, out + (row - work.first_row) * out_words_ + first);
     }
   }

@@ -1,14 +1,17 @@
-// The mirrored form of a binary convolution with its threshold: filters in the lanes, for few positions.
+// The mirrored form of a binary convolution with its threshold, or with the chain behind it: filters in the
+// lanes, for few positions.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/memory.h"
 #include "kernels/bitplane.h"
 #include "ops/bitplane_outputs.h"
+#include "ops/chain.h"
 #include "ops/convolution.h"
 #include "ops/operator.h"
 
@@ -21,16 +24,19 @@ namespace sb {
 // are left out.
 class MirroredConvolution {
  public:
-  // Null where the kernels cannot hold the layer. It has a cost at once, and runs when it has its weights.
-  static std::unique_ptr<MirroredConvolution> make(const PlaneTable& table, const ConvolutionShape& shape);
+  // Null where the kernels cannot hold the layer, `sums` that a chain takes if not bits. It has a cost at
+  // once, and runs when it has its weights.
+  static std::unique_ptr<MirroredConvolution> make(const PlaneTable& table, const ConvolutionShape& shape,
+                                                   bool sums);
   // False where it cannot hold them.
   bool take(const SignRows& signs, const OutputClasses& classes);
+  bool take(const SignRows& signs, const SumBases& bases);
 
   // Nanoseconds for the output rows [first, first + rows).
   double cost(std::size_t first, std::size_t rows) const;
   std::size_t scratch() const;
-  // Rows [done, done + rows) of the call.
-  void run(const Call& call, std::size_t done, std::size_t rows) const;
+  // Rows [done, done + rows) of the call; of sums, what `chain` makes of them.
+  void run(const Call& call, std::size_t done, std::size_t rows, const Chain* chain) const;
 
  private:
   // A register of filters. Tables hold the complement of the least number of differing inputs.
@@ -46,12 +52,22 @@ class MirroredConvolution {
   struct Lists;
   struct Work;
   struct Seen;
+  // Positions share a table when they are of one type and leave out the same rows of the window.
+  using Place = std::pair<std::size_t, std::vector<bool>>;
 
-  MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape);
+  MirroredConvolution(const PlaneTable& table, const ConvolutionShape& shape, bool sums);
   void divide_filters();
   void choose_group();
   void pack_weights(const SignRows& signs);
-  bool choose_tables(const SignRows& signs, const OutputClasses& classes);
+  void choose_tables(const SignRows& signs, const OutputClasses& classes);
+  // By the type of every position; false if there are too many.
+  bool find_places(const std::vector<std::size_t>& types);
+  // How many inputs differ where a row of the window is padding.
+  std::vector<std::int64_t> padded_rows(const SignRows& signs) const;
+  // Of sums that wait for the chain.
+  std::size_t count_rows() const { return positions_ == 1 ? group_ : positions_; }
+  void chain_counts(const Call& call, const Chain& chain, const std::uint16_t* counts, std::size_t done,
+                    std::size_t rows) const;
   std::ptrdiff_t input_row(std::size_t y, std::size_t kernel_row) const;
   Seen collect(Work& work, const Call& call, const Group& group) const;
   void sort(Work& work, const Call& call, const Group& group, std::ptrdiff_t y) const;
@@ -71,9 +87,13 @@ class MirroredConvolution {
   std::size_t most_rows_;         // that the lists hold
   std::size_t list_stride_;
   std::size_t least_bits_ = 0;
+  std::size_t count_bits_;      // of sums, or 0
+  std::size_t row_counts_ = 0;  // that a row of sums takes, spare filters included
+  std::vector<float> bases_;    // (place, padded filter)
   std::vector<Column> columns_;
   Buffer planes_, tables_;
-  std::vector<std::uint8_t> table_of_;  // per output position
+  std::vector<Place> places_;
+  std::vector<std::uint8_t> table_of_;  // per output position: its table, or its row of bases
   std::vector<Word> padding_;           // (channels)
   double pass_cost_ = 0, sort_cost_ = 0;
 };

@@ -13,6 +13,17 @@ constexpr std::size_t kMostTables = 64;
 
 }  // namespace
 
+bool MirroredConvolution::take(const SignRows& signs, const OutputClasses& classes) {
+  std::vector<std::size_t> types(positions_, 0);
+  for (std::size_t c = 1; c < classes.outputs.classes; ++c)
+    for (std::size_t p = 0; p < positions_; ++p)
+      if (get_bit(classes.members.data() + c * words_for(positions_), p)) types[p] = c;
+  if (!find_places(types)) return false;
+  pack_weights(signs);
+  choose_tables(signs, classes);
+  return true;
+}
+
 void MirroredConvolution::pack_weights(const SignRows& signs) {
   std::size_t lane_words = 0;
   for (const Column& column : columns_) lane_words += column.words();
@@ -37,41 +48,44 @@ void MirroredConvolution::pack_weights(const SignRows& signs) {
   }
 }
 
-// Positions share a table when they have the same class and leave out the same rows of the window.
-bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClasses& classes) {
+bool MirroredConvolution::find_places(const std::vector<std::size_t>& types) {
   const Window& w = shape_.window;
-  std::vector<std::vector<bool>> left_out;
-  std::map<std::pair<std::size_t, std::vector<bool>>, std::size_t> found;
-  std::vector<std::pair<std::size_t, std::vector<bool>>> keys;
+  std::map<Place, std::size_t> found;
   for (std::size_t p = 0; p < positions_; ++p) {
-    std::size_t type = 0;
-    for (std::size_t c = 1; c < classes.outputs.classes; ++c)
-      if (get_bit(classes.members.data() + c * words_for(positions_), p)) type = c;
     std::vector<bool> outside;
     for (std::size_t row = 0; row < w.kernel_y; ++row) outside.push_back(input_row(p / w.out_width, row) < 0);
-    const auto [place, added] = found.try_emplace({type, std::move(outside)}, keys.size());
-    if (added) keys.push_back(place->first);
-    if (keys.size() > kMostTables) return false;
+    const auto [place, added] = found.try_emplace({types[p], std::move(outside)}, places_.size());
+    if (added) places_.push_back(place->first);
+    if (places_.size() > kMostTables) return false;
     table_of_.push_back(static_cast<std::uint8_t>(place->second));
   }
+  return true;
+}
 
-  // What the padding of a row of the window counts, per filter and row.
-  std::vector<std::int64_t> padded(shape_.filters * w.kernel_y);
+// Per filter and row of the window.
+std::vector<std::int64_t> MirroredConvolution::padded_rows(const SignRows& signs) const {
+  const std::size_t rows = shape_.window.kernel_y;
+  std::vector<std::int64_t> padded(shape_.filters * rows);
   for (std::size_t i = 0; i < padded.size(); ++i) {
-    const std::size_t ones = signs.ones(i / w.kernel_y, i % w.kernel_y * row_inputs_, row_inputs_);
+    const std::size_t ones = signs.ones(i / rows, i % rows * row_inputs_, row_inputs_);
     padded[i] = static_cast<std::int64_t>(shape_.pad_value < 0 ? row_inputs_ - ones : ones);
   }
+  return padded;
+}
 
+void MirroredConvolution::choose_tables(const SignRows& signs, const OutputClasses& classes) {
+  const Window& w = shape_.window;
+  const std::vector<std::int64_t> padded = padded_rows(signs);
   least_bits_ = std::bit_width(depth_ + 1);
   std::size_t table_words = 0;
-  for (const Column& column : columns_) table_words += (keys.size() * least_bits_ + 1) * column.words();
+  for (const Column& column : columns_) table_words += (places_.size() * least_bits_ + 1) * column.words();
   tables_ = Buffer(table_words * sizeof(Word));
   auto* words = reinterpret_cast<Word*>(tables_.data());
   std::fill_n(words, table_words, Word{0});
   for (Column& column : columns_) {
     const std::size_t lanes = column.width->lanes;
     column.tables = words;
-    for (const auto& [type, outside] : keys) {
+    for (const auto& [type, outside] : places_) {
       std::int64_t inputs = static_cast<std::int64_t>(depth_);
       for (bool out : outside) inputs -= out ? static_cast<std::int64_t>(row_inputs_) : 0;
       for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -93,7 +107,6 @@ bool MirroredConvolution::choose_tables(const SignRows& signs, const OutputClass
       set_bit(words, lane, classes.outputs.inverted[column.first_filter + lane] != 0);
     words += column.words();
   }
-  return true;
 }
 
 }  // namespace sb

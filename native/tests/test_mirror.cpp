@@ -1,5 +1,6 @@
 // The mirrored kernels of every usable table and width against counting.
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "base/bits.h"
@@ -63,7 +64,9 @@ void test_products(const PlaneWidth& width, std::size_t positions, std::size_t b
   const auto all = static_cast<int>(depth), most = static_cast<int>(patterns_of(positions)) - 1;
   Buffer planes_buffer((depth + 1) * words * sizeof(Word)),
       least_buffer(positions * kLeastBits * words * sizeof(Word)),
-      out_buffer((positions + 1) * words * sizeof(Word));
+      out_buffer((positions + 1) * words * sizeof(Word)),
+      counts_buffer(positions * kCountRows * words * sizeof(Word)),
+      row_buffer(width.lanes * sizeof(std::uint16_t));
   auto* planes = reinterpret_cast<Word*>(planes_buffer.data());
   auto* least_planes = reinterpret_cast<Word*>(least_buffer.data());
   auto* out = reinterpret_cast<Word*>(out_buffer.data());
@@ -116,15 +119,31 @@ void test_products(const PlaneWidth& width, std::size_t positions, std::size_t b
   call.lengths = lengths.data();
   call.least_bits = kLeastBits;
   call.inverted = inverted;
+  call.count_bits = 0;
   width.mirrored(positions, bits)(call);
-  for (std::size_t j = 0; j < positions; ++j)
+  auto* counts = reinterpret_cast<Word*>(counts_buffer.data());
+  call.count_bits = static_cast<std::size_t>(std::bit_width(depth));
+  for (std::size_t j = 0; j < positions; ++j) call.out[j] = counts + j * kCountRows * words;
+  width.mirrored(positions, bits)(call);
+  auto* row = reinterpret_cast<std::uint16_t*>(row_buffer.data());
+  for (std::size_t j = 0; j < positions; ++j) {
+    const Word* count_planes = counts + j * kCountRows * words;
+    if (width.spread_row != nullptr)
+      width.spread_row(count_planes, call.count_bits, reinterpret_cast<Word*>(row));
     for (std::size_t lane = 0; lane < width.lanes; ++lane) {
-      int differing = 0;
+      int differing = 0, counted = 0;
       for (std::size_t k = 0; k < depth; ++k)
         differing += get_bit(planes + k * words, lane) != ((patterns[k] >> j & 1) != 0);
+      for (std::size_t bit = 0; bit < call.count_bits; ++bit)
+        counted += get_bit(count_planes + bit * words, lane) << bit;
+      CHECK(counted == differing);
+      const std::size_t streams = count_streams(width.lanes);
+      const std::size_t place = (lane / 8 % 16 * streams + lane / 128) * 8 + lane % 8;
+      CHECK(width.spread_row == nullptr || row[place] == differing);
       const bool reached = differing >= least[j * width.lanes + lane];
       CHECK(get_bit(out + j * words, lane) == (reached != get_bit(inverted, lane)));
     }
+  }
 }
 
 }  // namespace

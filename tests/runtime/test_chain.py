@@ -89,7 +89,7 @@ def test_residual_blocks_equal_the_reference(agree, data):
 @pytest.mark.parametrize(
     ("side", "channels", "filters", "batch"), [(11, 256, 80, 3), (8, 512, 72, 9), (40, 64, 64, 1), (5, 200, 200, 30)]
 )
-def test_sums_of_both_layouts_equal_the_reference(native, pad, side, channels, filters, batch):
+def test_sums_of_all_layouts_equal_the_reference(native, pad, side, channels, filters, batch):
     from signbit import _native
     from signbit.runtime.handover import describe_inputs, describe_nodes
 
@@ -103,7 +103,8 @@ def test_sums_of_both_layouts_equal_the_reference(native, pad, side, channels, f
     batches = values(rng, x, batch)
     expected = reference.run(graph, {"x": batches})
     for isa in native:
-        for layout, kernel in (("planes", "bit-planes"), ("packed", "xor-popcount")):
+        mirrored = "mirrored bit-planes" if isa == "avx512" else "xor-popcount"
+        for layout, kernel in (("planes", "bit-planes"), ("packed", "xor-popcount"), ("mirrored", mirrored)):
             plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), "y", isa, 1, layout)
             got = np.empty(expected.shape, np.float32)
             plan.run([batches], got)

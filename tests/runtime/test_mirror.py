@@ -5,12 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.cases import values, window_of
+from runtime.cases import floats, values, window_of
 from runtime.test_bitplane import SAME, kernels, layer
 from signbit import runtime
 from signbit.packed import nodes as n
 from signbit.packed import reference
-from signbit.packed.edges import Bits
+from signbit.packed.edges import Bits, Real
 from signbit.packed.graph import Graph
 from signbit.packed.weights import encode_dense
 from signbit.packed.window import Window
@@ -53,6 +53,44 @@ def test_random_layers_equal_the_reference_mirrored(native, data):
     for isa in native:
         for threads in (1, 2, 3):
             np.testing.assert_array_equal(forced(graph, batch, "mirrored", isa, threads), expected, isa)
+
+
+@settings(
+    max_examples=80, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(data=st.data())
+def test_random_sums_equal_the_reference_mirrored(native, data):
+    """What a chain makes of them, with a shortcut, and its signs."""
+    from signbit import _native
+
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    channels = data.draw(st.sampled_from([1, 3, 63, 64, 65, 130]))
+    filters = data.draw(st.sampled_from([1, 5, 63, 64, 65, 129, 300, 520]))
+    x = Bits((channels, data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9))))
+    window = data.draw(st.sampled_from([SAME, None])) or window_of(data.draw, x)
+    shape = (filters, *window.output(x.shape))
+    weight = rng.random((filters, channels * window.taps)) < data.draw(st.sampled_from([0.5, 0.5, 0.1, 1.0]))
+    nodes = (
+        n.BinaryConv(
+            name="sum", inputs=("x",), window=window, filters=filters,
+            pad_value=data.draw(st.sampled_from([-1, 0, 1])), weight=encode_dense(weight.astype(np.uint8)),
+        ),
+        n.Affine(name="norm", inputs=("sum",), scale=floats(rng, filters), offset=floats(rng, filters)),
+        n.Add(name="add", inputs=("norm", "stream")),
+        n.Sign(name="y", inputs=("add",)),
+    )  # fmt: skip
+    output = data.draw(st.sampled_from(["add", "y"]))
+    graph = Graph({"x": x, "stream": Real(shape)}, nodes if output == "y" else nodes[:-1], output)
+    batch = data.draw(st.sampled_from([1, 2, 5]))
+    given = {name: values(rng, edge, batch) for name, edge in graph.inputs.items()}
+    expected = reference.run(graph, given)
+    for isa in native:
+        for threads in (1, 3):
+            plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), output, isa, threads, "mirrored")
+            got = np.empty_like(expected)
+            plan.run(list(given.values()), got)
+            np.testing.assert_array_equal(got, expected, isa)
 
 
 @pytest.mark.parametrize("pad", [-1, 0, 1])
