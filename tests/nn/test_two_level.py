@@ -178,3 +178,10 @@ def test_compiles_once_whatever_the_budget():
             found.append([parameter.grad.clone() for parameter in net.parameters()])
         torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
     assert counter.frame_count == 1
+
+
+def test_integer_sums_are_not_cut_off_when_rescaled():
+    layer = BinaryConv2d(4, 3, 1, weight_quantizer="twolevel")
+    dot, total = torch.tensor([[[[2]], [[0]], [[-4]]]]), torch.tensor([[[[2]]]])
+    assert torch.equal(layer.rescale(dot, total), layer.rescale(dot.float(), total.float()))
+    assert layer.rescale(dot.bfloat16(), total.float()).dtype == torch.bfloat16

@@ -87,7 +87,7 @@ class BinaryLayer(BinaryOwner):
             dot = dot * self._per_filter((high - low) / 2) + shared * self._per_filter((high + low) / 2)
         if self.bias is not None:
             dot = dot + self._per_filter(self.bias)
-        return dot.to(dtype)
+        return dot.to(dtype) if dtype.is_floating_point else dot
 
     @override
     def forward(self, input: Tensor) -> Tensor:
