@@ -11,15 +11,21 @@ namespace {
 constexpr std::size_t kUsualBatch = 32;
 constexpr std::size_t kMostDivided = 8;  // tiles for each thread
 constexpr std::size_t kMostParts = kMostShares;
-constexpr double kLeastSaved = 0.9;       // a division must leave less than this of the whole
-constexpr double kHandOver = 1000;        // nanoseconds until another thread begins
+constexpr double kLeastSaved = 0.9;  // a division must leave less than this of the whole
+constexpr double kHandOver = 1000;   // nanoseconds until another thread begins
+// Rows of a real stream in pieces come slower from the cache than whole ones: by this at 28x28x128.
+constexpr double kStreamInPieces = 1.2;
 constexpr std::size_t kMirrorRows = 64;   // of maps of one position
 constexpr std::size_t kMostMirrored = 8;  // samples
 
-// When the last of `threads` is done that take part after part.
+// When the last of `threads` is done that take part after part, the first of them from the front, the others
+// from the back (`ThreadPool`).
 double last_end(const Share* parts, std::size_t count, std::size_t threads) {
   double ends[kMostParts] = {};
-  for (std::size_t i = 0; i < count; ++i) *std::min_element(ends, ends + threads) += parts[i].cost;
+  for (const Share* end = parts + count; parts < end;) {
+    double* next = std::min_element(ends, ends + threads);
+    *next += next == ends ? parts++->cost : (--end)->cost;
+  }
   return *std::max_element(ends, ends + threads);
 }
 
@@ -84,12 +90,12 @@ std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, b
   double least = kLeastSaved * whole - kHandOver;
   std::size_t count = 1;
   for (std::size_t across = 1; across <= threads; ++across) {
-    if (across > 1 && (!by_filters || counts_ || sparse() || !dense())) break;
+    if (across > 1 && (!by_filters || sparse() || !dense())) break;
     for (bool by_pieces : {false, true}) {
       Share parts[kMostParts];
       const std::size_t found = cut(rows, by_pieces ? 0 : threads / across, across, parts);
       if (found == 0) continue;
-      const double end = last_end(parts, found, threads);
+      const double end = last_end(parts, found, threads) * (across > 1 && counts_ ? kStreamInPieces : 1);
       if (end < least) least = end, count = found, std::copy_n(parts, found, shares);
     }
   }
@@ -97,27 +103,30 @@ std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, b
 }
 
 // Rows in `down` equal parts or, if that is 0, in the pieces that one thread would take, and each in `across`
-// parts: of the filters, or where a piece has no planes, of its rows. 0 if these are too many.
+// parts: of the filters, or where a piece has no planes, of its rows. One part of every piece after another,
+// so that they stay with a thread. 0 if these are too many.
 std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::size_t across,
                                      Share* parts) const {
   const std::size_t width = divide_up(words_for(shape_.filters), across) * kWordBits;
   std::size_t count = 0;
   const auto add = [&](std::size_t first, std::size_t covered, std::size_t begin, std::size_t end) {
+    if (covered == 0 || begin >= end) return;
     if (count < kMostParts)
       parts[count] = {first, covered, begin, end, cost(first, covered, filter_share(begin, end))};
     ++count;
   };
-  for (std::size_t first = 0; first < rows;) {
-    const Piece piece = next_piece(first, rows - first);
-    const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
-    if (down > 0 || piece.form == Form::kPlanes)
-      for (std::size_t begin = 0; begin < shape_.filters; begin += width)
-        add(first, covered, begin, std::min(shape_.filters, begin + width));
-    else
-      for (std::size_t done = 0, step = divide_up(covered, across); done < covered; done += step)
+  for (std::size_t part = 0; part < across; ++part)
+    for (std::size_t first = 0; first < rows;) {
+      const Piece piece = next_piece(first, rows - first);
+      const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
+      if (down > 0 || piece.form == Form::kPlanes) {
+        add(first, covered, part * width, std::min(shape_.filters, (part + 1) * width));
+      } else {
+        const std::size_t step = divide_up(covered, across), done = std::min(part * step, covered);
         add(first + done, std::min(step, covered - done), 0, shape_.filters);
-    first += covered;
-  }
+      }
+      first += covered;
+    }
   return count <= kMostParts ? count : 0;
 }
 

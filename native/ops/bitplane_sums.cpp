@@ -97,9 +97,9 @@ void BitplaneConvolution::run_sums(const Tile& tile, bool sparse) const {
   if (levels.signs != nullptr || levels.half != nullptr)
     totals = totals_.make(tile, inputs_, bases_,
                           tile.valid + round_up(inputs_.other_words(tile.width), lane_words));
-  std::size_t done = 0;
-  for (std::size_t begin = 0; begin < shape_.filters; begin += kCountedBlock) {
-    const std::size_t end = std::min(begin + kCountedBlock, shape_.filters);
+  std::size_t done = tile.first_group();
+  for (std::size_t begin = tile.filter_begin; begin < tile.filter_end; begin += kCountedBlock) {
+    const std::size_t end = std::min(begin + kCountedBlock, tile.filter_end);
     sparse ? sparse_sums_->count(tile, begin, tile.out) : count_groups(tile, end, done);
     const std::size_t first = sparse ? 0 : begin;  // of the counts that are kept
     const std::size_t bits = sparse ? sparse_sums_->bits(begin) : filters_.bits + filters_.group - 1;

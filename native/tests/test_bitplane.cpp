@@ -221,9 +221,10 @@ void test_division(const KernelTable& kernels) {
       std::vector<int> covered(rows * size.filters);
       double total = 0;
       std::vector<double> ends(threads);
-      for (std::size_t i = 0; i < count; ++i) {
-        const Share& s = shares[i];
-        total += s.cost, *std::min_element(ends.begin(), ends.end()) += s.cost;
+      for (std::size_t begin = 0, end = count; begin < end;) {  // as the threads claim them
+        const auto next = std::min_element(ends.begin(), ends.end());
+        const Share& s = shares[next == ends.begin() ? begin++ : --end];
+        total += s.cost, *next += s.cost;
         CHECK(s.filter_begin % kWordBits == 0);
         for (std::size_t row = s.first; row < s.first + s.rows; ++row)
           for (std::size_t f = s.filter_begin; f < s.filter_end; ++f) ++covered[row * size.filters + f];

@@ -151,6 +151,30 @@ def test_a_stream_that_is_read_again_is_not_written_over(native, threads):
             np.testing.assert_array_equal(model.run(x), reference.run(graph, x))
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize(("side", "filters"), [(14, 256), (14, 261), (28, 128)])
+def test_sums_divided_among_threads_equal_the_reference(native, threads, side, filters):
+    """By rows, or by filters whose groups of five do not end where a thread's share does."""
+    rng = np.random.default_rng(side)
+    stream = (filters, side, side)
+    nodes = (
+        convolution(rng, "conv", "x", 128, filters),
+        n.Affine(name="norm", inputs=("conv",), scale=floats(rng, filters), offset=floats(rng, filters)),
+        n.Add(name="sum", inputs=("norm", "stream")),
+        n.Sign(name="bits", inputs=("sum",)),
+        convolution(rng, "next", "bits", filters, 64),
+        convolution(rng, "other", "bits", filters, 64),
+        n.Add(name="out", inputs=("next", "other")),
+    )
+    graph = Graph({"x": Bits((128, side, side)), "stream": Real(stream)}, nodes, "out")
+    x = {name: values(rng, edge, 1) for name, edge in graph.inputs.items()}
+    expected = reference.run(graph, x)
+    for isa in native:
+        model = runtime.compile(graph, threads=threads, isa=isa)
+        for _ in range(3):
+            np.testing.assert_array_equal(model.run(x), expected, isa)
+
+
 def depthwise(rng, kind, channels, window):
     if kind == "float":
         return n.Conv(name="y", inputs=("x",), window=window, groups=channels,
