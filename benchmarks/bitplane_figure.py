@@ -1,4 +1,4 @@
-"""Draws docs/figures/bit-planes.svg: how a binary layer is computed on bit-planes (docs/performance.md).
+"""Draws docs/figures/bit-planes.svg: how a binary layer is computed on bit-planes (docs/engine.md).
 
 python benchmarks/bitplane_figure.py [docs/figures/bit-planes.svg]
 """
