@@ -248,18 +248,6 @@ RunPlanes select_planes(size_t filters, size_t bits) {
   }
 }
 
-template <class V>
-void shift_planes(const ShiftCall& call) {
-  constexpr size_t kWords = V::kBytes / sizeof(uint64_t);
-  const uint64_t* source = call.source + call.offset / 64;
-  const typename V::T valid = V::load_from(call.valid), fill = V::fill(call.fill);
-  uint64_t* out = call.out;
-  for (size_t c = 0; c < call.channels; ++c, source += call.source_stride, out += kWords)
-    V::store(
-        out,
-        V::choose(valid, V::funnel(V::load_from(source), V::load_from(source + 1), call.offset % 64), fill));
-}
-
 #include "kernels/lists-inl.h"
 #include "kernels/mirror-inl.h"
 #include "kernels/taps-inl.h"
@@ -269,7 +257,6 @@ constexpr PlaneWidth plane_width(void (*spread)(const uint64_t*, size_t, uint64_
                                  void (*spread_row)(const uint64_t*, size_t, uint64_t*), float plane,
                                  float group_of_4, float group_of_5, float input, float mirrored,
                                  float many) {
-  return {
-      8 * V::kBytes, select_planes<V>,   shift_planes<V>, spread, spread_row, plane, {group_of_4, group_of_5},
-      input,         select_mirrored<V>, mirrored,        many};
+  return {8 * V::kBytes, select_planes<V>,   spread,   spread_row, plane, {group_of_4, group_of_5},
+          input,         select_mirrored<V>, mirrored, many};
 }

@@ -47,18 +47,6 @@ struct PlaneCall {
   const uint64_t* const* differing;  // per class (group, bit, filter)
 };
 
-// Copies of `channels` planes for one tap: bit i of a copy is bit i + offset of its source where `valid`,
-// else `fill`.
-struct ShiftCall {
-  const uint64_t* source;  // readable for one word past the last bit used
-  size_t source_stride;    // words
-  size_t channels;
-  size_t offset;          // bits
-  const uint64_t* valid;  // (lanes)
-  uint64_t fill;          // all ones or zeros
-  uint64_t* out;          // (channels, lanes)
-};
-
 // The lists of one group of filters.
 struct ListCall {
   const uint64_t* rows[kMostGroup];  // weight bits of each filter, spare ones 0
@@ -74,7 +62,6 @@ using RunPlanes = void (*)(const PlaneCall&);
 struct PlaneWidth {
   size_t lanes;
   RunPlanes (*select)(size_t filters, size_t bits);  // filters a pass: 4 or 5
-  void (*shift)(const ShiftCall& call);
   // `bits` planes of each of count_columns(bits) filters (filter, kCountRows, lanes), as numbers.
   void (*spread)(const uint64_t* counts, size_t bits, uint64_t* out);
   // The same of one row of planes, (lane / 8 % 16, lane / 128, lane % 8), higher bits 0; null where registers

@@ -1,5 +1,5 @@
 // Interface of the sparse bit-plane kernels: a filter is the list of its rare inputs, and what all filters
-// share, the total of a position, moves their thresholds.
+// share, the total of a position, moves their thresholds. Moving planes to the taps serves dense ones too.
 #pragma once
 
 #include <stddef.h>
@@ -49,6 +49,18 @@ struct TotalCall {
   size_t out_stride;
 };
 
+// Copies of `channels` planes for the taps of a kernel row, `step` bits apart: bit i of a copy is bit i +
+// offset of its source where `valid`, else `fill`.
+struct ShiftCall {
+  const uint64_t* source;  // readable for one word past the last bit used
+  size_t source_stride;    // words
+  size_t channels, taps;
+  size_t offset, step;    // bits, of the first tap and from tap to tap
+  const uint64_t* valid;  // (tap, lanes)
+  uint64_t fill;          // all ones or zeros
+  uint64_t* out;          // (tap, channels, lanes)
+};
+
 // Adds the numbers at source + offset, or `fill` where not `valid`, to those at `out`.
 struct TapCall {
   const uint64_t* source;  // (bits, source_stride), readable for one word past the last bit used
@@ -66,6 +78,13 @@ struct StepCall {
   uint64_t* out;  // (count, lanes)
 };
 
+// Of 64 lanes a word, the numbers that `bits` planes make of each, or the planes of the numbers.
+struct NumberCall {
+  uint64_t* planes;  // (bits, stride)
+  size_t stride, bits, words;
+  uint16_t* numbers;  // (64 words)
+};
+
 // Bits of a counter that holds so many: one of the sizes that kernels come in.
 constexpr size_t sparse_bits(size_t needed) {
   return needed <= 5 ? 5 : needed <= 9 ? needed : needed <= 11 ? 11 : 14;
@@ -76,6 +95,7 @@ using RunSparse = void (*)(const SparseCall&);
 // One register width.
 struct SparseWidth {
   RunSparse (*select)(size_t bits);
+  void (*shift)(const ShiftCall& call);
   void (*sum_rows)(const TotalCall& call);
   void (*add_tap)(const TapCall& call);
   void (*step_planes)(const StepCall& call);
@@ -85,6 +105,8 @@ struct SparseWidth {
 // Of the widths of a PlaneTable.
 struct SparseTable {
   SparseWidth widths[kMostWidths];
+  void (*number)(const NumberCall& call);
+  void (*plane)(const NumberCall& call);
   float lane_cost;  // nanoseconds per lane, to look its total up in the table of a line
 };
 

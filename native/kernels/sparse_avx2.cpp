@@ -8,12 +8,17 @@ namespace sb {
 namespace {
 
 #include "kernels/adders-inl.h"
+#include "kernels/numbers-avx2-inl.h"
 #include "kernels/registers-avx2-inl.h"
+#include "kernels/shift-inl.h"
 #include "kernels/sparse-inl.h"
 
 }  // namespace
 
 extern const SparseTable kAvx2Sparse = {
-    {sparse_width<TwoInputs<Register256>>(14), sparse_width<TwoInputs<Register128>>(14)}, 1.5f};
+    {sparse_width<TwoInputs<Register256>>(14), sparse_width<TwoInputs<Register128>>(14)},
+    number_lanes,
+    plane_numbers,
+    1.5f};
 
 }  // namespace sb

@@ -8,13 +8,17 @@ namespace sb {
 namespace {
 
 #include "kernels/adders-inl.h"
+#include "kernels/numbers-avx512-inl.h"
 #include "kernels/registers-avx512-inl.h"
+#include "kernels/shift-inl.h"
 #include "kernels/sparse-inl.h"
 
 }  // namespace
 
 extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(18), sparse_width<Lanes256>(12),
                                            sparse_width<Lanes128>(10), sparse_width<Lanes64>(10)},
+                                          number_lanes,
+                                          plane_numbers,
                                           1.5f};
 
 }  // namespace sb

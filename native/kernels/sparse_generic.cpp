@@ -6,11 +6,14 @@ namespace sb {
 namespace {
 
 #include "kernels/adders-inl.h"
+#include "kernels/numbers-inl.h"
 #include "kernels/registers-generic-inl.h"
+#include "kernels/shift-inl.h"
 #include "kernels/sparse-inl.h"
 
 }  // namespace
 
-extern const SparseTable kGenericSparse = {{sparse_width<TwoInputs<Lanes64>>(20)}, 1.5f};
+extern const SparseTable kGenericSparse = {
+    {sparse_width<TwoInputs<Lanes64>>(20)}, number_lanes, plane_numbers, 1.5f};
 
 }  // namespace sb

@@ -91,7 +91,7 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
     : kernels_(kernels),
       table_(kernels.planes),
       shape_(shape),
-      inputs_(kernels.planes, shape),
+      inputs_(kernels, shape),
       positions_(shape.window.out_height * shape.window.out_width),
       depth_(shape.depth()),
       counts_(counts),

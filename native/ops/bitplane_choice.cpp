@@ -196,9 +196,9 @@ bool BitplaneConvolution::mirror_pays() const {
 
 bool BitplaneConvolution::pays(const double* costs) const {
   for (std::size_t i = 0; i < table_.count; ++i) {
-    const std::size_t lanes = table_.widths[i].lanes;
-    const bool filled = lanes <= kUsualBatch * positions_ || std::isinf(packed_cost_);
-    const double other = packed_cost_ * static_cast<double>(lanes);
+    const std::size_t lanes = table_.widths[i].lanes, rows = std::min(lanes, kUsualBatch * positions_);
+    const bool filled = rows == lanes || i + 1 == table_.count || std::isinf(packed_cost_);
+    const double other = packed_cost_ * static_cast<double>(rows);
     const bool least = costs[i] <= costs_[i] && costs[i] <= sparse_costs_[i] && costs[i] < other;
     if (filled && least) return true;
   }

@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "ops/bitplane_outputs.h"
+#include "ops/sparse_filters.h"
 
 namespace sb {
 namespace {
@@ -42,8 +43,9 @@ void set_bits(Word* row, std::size_t begin, std::size_t end) {
 
 }  // namespace
 
-PlaneInputs::PlaneInputs(const PlaneTable& table, const ConvolutionShape& shape)
-    : table_(table),
+PlaneInputs::PlaneInputs(const KernelTable& kernels, const ConvolutionShape& shape)
+    : planes_(kernels.planes),
+      table_(sparse_table(kernels)),
       shape_(shape),
       positions_(shape.window.out_height * shape.window.out_width),
       words_(words_for(shape.in.channels)),
@@ -97,16 +99,16 @@ void PlaneInputs::make(const PlaneTile& tile) const {
 }
 
 // A sum over the channels moves to the taps as an input does.
-void PlaneInputs::sum(const PlaneTile& tile, const SparseWidth& kernels, std::size_t bits, Word* out,
-                      Word* work) const {
+void PlaneInputs::sum(const PlaneTile& tile, std::size_t bits, Word* out, Word* work) const {
   const std::size_t channels = shape_.in.channels, words = tile.lane_words;
   if (!shifts_) {
-    kernels.sum_rows({tile.planes, words, depth_, words, bits, out, words});
+    kernels(tile.width).sum_rows({tile.planes, words, depth_, words, bits, out, words});
     return;
   }
   const std::size_t stride = total_stride(tile.width),
                     few = static_cast<std::size_t>(std::bit_width(channels));
-  kernels.sum_rows({tile.sources, tile.source_words, channels, tile.source_words, few, work, stride});
+  kernels(tile.width)
+      .sum_rows({tile.sources, tile.source_words, channels, tile.source_words, few, work, stride});
   std::fill_n(out, bits * words, Word{0});
   for (std::size_t t = 0; t < shape_.window.taps(); ++t) {
     TapCall tap;
@@ -118,7 +120,7 @@ void PlaneInputs::sum(const PlaneTile& tile, const SparseWidth& kernels, std::si
     tap.fill = shape_.pad_value < 0 ? static_cast<std::uint32_t>(channels) : 0;
     tap.out = out;
     tap.out_bits = bits;
-    kernels.add_tap(tap);
+    kernels(tile.width).add_tap(tap);
   }
 }
 
@@ -152,27 +154,31 @@ void PlaneInputs::shift(const PlaneTile& tile) const {
     for (std::size_t w = 0; w < words_; ++w) {
       Word* out = tile.sources + w * kWordBits * tile.source_words + b;
       if (from >= begin && to <= end) {
-        table_.transpose(rows + from * static_cast<std::ptrdiff_t>(words_) + w, words_, out,
-                         tile.source_words);
+        planes_.transpose(rows + from * static_cast<std::ptrdiff_t>(words_) + w, words_, out,
+                          tile.source_words);
         continue;
       }
-      Word block[kWordBits];
-      for (std::ptrdiff_t i = from; i < to; ++i)
-        block[i - from] = i >= begin && i < end ? rows[i * static_cast<std::ptrdiff_t>(words_) + w] : 0;
-      table_.transpose(block, 1, out, tile.source_words);
+      Word block[kWordBits] = {};
+      for (std::ptrdiff_t i = std::max(from, begin); i < std::min(to, end); ++i)
+        block[i - from] = rows[i * static_cast<std::ptrdiff_t>(words_) + static_cast<std::ptrdiff_t>(w)];
+      planes_.transpose(block, 1, out, tile.source_words);
     }
   }
-  for (std::size_t t = 0; t < taps; ++t) {
+  const Window& window = shape_.window;
+  for (std::size_t t = 0; t < taps; ++t)
     copy_lanes(tile, valid_.data() + t * words_for(positions_), tile.valid + t * tile.lane_words);
+  for (std::size_t t = 0; t < taps; t += window.kernel_x) {
     ShiftCall shift;
     shift.source = tile.sources;
     shift.source_stride = tile.source_words;
     shift.channels = channels;
+    shift.taps = window.kernel_x;
     shift.offset = static_cast<std::size_t>(shift_of(shape_, t) - nearest_);
+    shift.step = window.dilation_x;
     shift.valid = tile.valid + t * tile.lane_words;
     shift.fill = shape_.pad_value < 0 ? ~Word{0} : 0;
     shift.out = tile.planes + t * channels * tile.lane_words;
-    tile.width.shift(shift);
+    kernels(tile.width).shift(shift);
   }
 }
 
@@ -206,7 +212,7 @@ void PlaneInputs::gather(const PlaneTile& tile) const {
       for (std::size_t w = 0; w < words_; ++w) {
         Word block[kWordBits] = {}, turned[kWordBits];
         for (std::size_t i = 0; i < lanes; ++i) block[i] = rows[i] == nullptr ? fill : rows[i][w];
-        table_.transpose(block, 1, turned, 1);
+        planes_.transpose(block, 1, turned, 1);
         Word* out = tile.planes + (t * channels + w * kWordBits) * tile.lane_words + b;
         const std::size_t count = std::min(kWordBits, channels - w * kWordBits);
         for (std::size_t c = 0; c < count; ++c) out[c * tile.lane_words] = turned[c];

@@ -23,7 +23,7 @@ struct PlaneTile {
 
 class PlaneInputs {
  public:
-  PlaneInputs(const PlaneTable& table, const ConvolutionShape& shape);
+  PlaneInputs(const KernelTable& kernels, const ConvolutionShape& shape);
   // Before the first tile is made.
   void find_valid_taps();
 
@@ -36,7 +36,7 @@ class PlaneInputs {
   void make(const PlaneTile& tile) const;
   // How many inputs of each position are 1, of a tile whose planes are made: (bits, lanes). `work` holds
   // bits * total_stride words.
-  void sum(const PlaneTile& tile, const SparseWidth& kernels, std::size_t bits, Word* out, Word* work) const;
+  void sum(const PlaneTile& tile, std::size_t bits, Word* out, Word* work) const;
   std::size_t total_stride(const PlaneWidth& width) const;
   // The cost of the totals of a tile.
   double sum_cost(const PlaneWidth& width, std::size_t bits) const;
@@ -50,7 +50,10 @@ class PlaneInputs {
   void gather(const PlaneTile& tile) const;
   std::size_t source_words(const PlaneWidth& width) const;
 
-  const PlaneTable& table_;
+  const SparseWidth& kernels(const PlaneWidth& width) const { return table_.widths[&width - planes_.widths]; }
+
+  const PlaneTable& planes_;
+  const SparseTable& table_;
   ConvolutionShape shape_;
   std::size_t positions_, words_, depth_;
   bool shifts_ = false;  // every tap is the input map moved by a fixed number of positions

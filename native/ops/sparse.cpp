@@ -14,8 +14,8 @@ namespace {
 constexpr std::size_t kMostStepPlanes = 1024;
 constexpr std::size_t kMostSteps = 512;
 constexpr std::size_t kLeastTotalBits = 3;
-// Bits of an entry of a line's table.
-constexpr std::size_t kLineBits = 32;
+// Bits of a line's value, and of its rest.
+constexpr std::size_t kLineBits = 16;
 // Totals of random inputs lie within so many times the root of the depth.
 constexpr double kUsualSpread = 3.5;
 
@@ -80,7 +80,7 @@ std::size_t SparseForm::scratch_words(const PlaneWidth& width, const PlaneInputs
   return round_up(lists + work, 8) + total_words(lane_words) + step_words(lane_words);
 }
 
-// Of a line: the planes of its cuts, of its steps, and of its own bits.
+// Of a line: the planes of its cuts, of its steps, and of its own bits, and three numbers for every lane.
 std::size_t SparseForm::step_words(std::size_t lane_words) const {
   switch (filters_.moving) {
     case Moving::kNot:
@@ -92,7 +92,9 @@ std::size_t SparseForm::step_words(std::size_t lane_words) const {
     case Moving::kLine:
       break;
   }
-  return (round_up(filters_.line.cuts, 8) + kMostStepPlanes + 1 + kLineBits) * lane_words;
+  return (round_up(filters_.line.cuts, 8) + kMostStepPlanes + 1 + 2 * kLineBits +
+          3 * sizeof(std::uint16_t) * 8) *
+         lane_words;
 }
 
 bool SparseForm::prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word* work, Shared& shared) const {
@@ -108,10 +110,10 @@ bool SparseForm::prepare(const PlaneTile& tile, const PlaneInputs& inputs, Word*
   shared.starts = reinterpret_cast<std::uint32_t*>(work);
   shared.step_lists = reinterpret_cast<std::uint16_t*>(shared.starts + filters_.classes * kMostRun);
   if (filters_.moving == Moving::kNot) return true;
-  inputs.sum(tile, kernels(tile.width), total_bits_, shared.totals, sums);
+  inputs.sum(tile, total_bits_, shared.totals, sums);
   const auto [least, most] = extremes(shared.totals, total_bits_, tile.lane_words, tile.rows);
   if (reads_steps()) {
-    if (filters_.moving == Moving::kLine) prepare_line(tile, shared);
+    if (filters_.moving == Moving::kLine) prepare_line(tile, least, most, shared);
     return prepare_steps(tile, least, most, shared);
   }
   prepare_half(tile, least, most, shared);
@@ -179,38 +181,29 @@ std::size_t SparseForm::list_exceptions(const StepTable& table, std::size_t entr
 }
 
 // Totals become numbers, which a table turns into the line's value and rest, which become planes again.
-void SparseForm::prepare_line(const PlaneTile& tile, Shared& shared) const {
-  const std::size_t words = tile.lane_words, rest_bits = filters_.line.rest_bits;
-  std::uint32_t entries[kWordBits * kWordBits / 8], least = UINT32_MAX, most = 0;
-  for (std::size_t b = 0; b * kWordBits < tile.rows; ++b) {
-    Word block[kWordBits] = {}, numbers[kWordBits];
-    for (std::size_t bit = 0; bit < total_bits_; ++bit) block[bit] = shared.totals[bit * words + b];
-    planes_.transpose(block, 1, numbers, 1);
-    const std::size_t count = std::min(kWordBits, tile.rows - b * kWordBits);
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint32_t entry = filters_.line.entries[numbers[i]];
-      entries[b * kWordBits + i] = entry;
-      least = std::min(least, entry), most = std::max(most, entry);
-    }
-    std::fill_n(entries + b * kWordBits + count, kWordBits - count, entries[0]);
-  }
-  const std::uint32_t from = least >> rest_bits << rest_bits;
-  shared.cut_planes = round_up(filters_.line.cuts, 8);
-  shared.base_bits = static_cast<std::size_t>(std::bit_width((most - from) >> rest_bits));
-  shared.base = static_cast<std::int64_t>(from >> rest_bits) + (std::int64_t{1} << shared.base_bits) - 1;
+void SparseForm::prepare_line(const PlaneTile& tile, std::size_t least, std::size_t most,
+                              Shared& shared) const {
+  const std::size_t words = tile.lane_words, lanes = tile.width.lanes;
+  const LineTable& line = filters_.line;
+  shared.cut_planes = round_up(line.cuts, 8);
   Word* rests = shared.steps + (shared.cut_planes + kMostStepPlanes + 1) * words;
-  Word* base = rests + rest_bits * words;
-  for (std::size_t b = 0; b < words; ++b) {
-    Word block[kWordBits] = {}, turned[kWordBits] = {};
-    if (b * kWordBits < tile.rows) {
-      for (std::size_t i = 0; i < kWordBits; ++i) block[i] = entries[b * kWordBits + i] - from;
-      planes_.transpose(block, 1, turned, 1);
-    }
-    for (std::size_t bit = 0; bit < rest_bits; ++bit) rests[bit * words + b] = turned[bit];
-    for (std::size_t bit = 0; bit < shared.base_bits; ++bit) base[bit * words + b] = ~turned[rest_bits + bit];
+  Word* base = rests + kLineBits * words;
+  auto* numbers = reinterpret_cast<std::uint16_t*>(base + kLineBits * words);
+  std::uint16_t *rest = numbers + lanes, *value = rest + lanes;
+  table_.number({shared.totals, words, total_bits_, words, numbers});
+  // Lanes behind the tile's rows may hold any number.
+  const std::uint32_t from = line.values[least];
+  for (std::size_t i = 0; i < lanes; ++i) {
+    const std::size_t total = std::min<std::size_t>(numbers[i], most);
+    rest[i] = line.rests[total];
+    value[i] = static_cast<std::uint16_t>(~(line.values[total] - from));
   }
+  shared.base_bits = static_cast<std::size_t>(std::bit_width(line.values[most] - from));
+  shared.base = static_cast<std::int64_t>(from) + (std::int64_t{1} << shared.base_bits) - 1;
   shared.base_planes = base;
-  kernels(tile.width).step_planes({rests, rest_bits, 0, shared.cut_planes, shared.steps});
+  table_.plane({rests, words, line.rest_bits, words, rest});
+  table_.plane({base, words, shared.base_bits, words, value});
+  kernels(tile.width).step_planes({rests, line.rest_bits, 0, shared.cut_planes, shared.steps});
 }
 
 // Half the total, less the least half: its complement is added to every count; after it the complement of the
@@ -263,6 +256,29 @@ void SparseForm::list_steps(const StepTable& table, const SparseRun& run, const 
   }
 }
 
+// The cut of each filter of a run, and its exceptions; `own` is what these are certain to add.
+void SparseForm::list_line(const SparseRun& run, const Shared& shared, std::size_t width,
+                           std::int32_t* own) const {
+  for (std::size_t i = 0; i < run.count; ++i) {
+    std::uint16_t* list = shared.step_lists + i * width;
+    *list++ = filters_.line.cut_of[run.first + i];
+    const std::size_t rises = list_exceptions(filters_.rises, run.first + i, shared, shared.rises_at, list);
+    const std::size_t falls =
+        list_exceptions(filters_.falls, run.first + i, shared, shared.falls_at, list + rises);
+    std::fill(list + rises + falls, shared.step_lists + (i + 1) * width,
+              static_cast<std::uint16_t>(shared.cut_planes + kMostStepPlanes));
+    own[i] = static_cast<std::int32_t>(rises);
+  }
+}
+
+// The steps that each filter of a run has made before the tile's first row.
+void SparseForm::add_steps(const StepTable& table, const SparseRun& run, const Shared& shared,
+                           std::int32_t sign, std::int32_t* own) const {
+  if (table.steps.empty()) return;
+  const std::uint16_t* made = table.counts.data() + shared.first_row * filters_.places.size() + run.first;
+  for (std::size_t i = 0; i < run.count; ++i) own[i] += sign * made[i];
+}
+
 void SparseForm::run(const PlaneTile& tile, const Shared& shared, Word* out) const {
   const std::uint32_t* starts[kMostClasses];
   SparseCall call;
@@ -286,26 +302,20 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, Word* out) con
     const bool line = filters_.moving == Moving::kLine;
     const std::size_t width = call.falls + call.rises + (line ? 1 : 0);
     std::int64_t certain = static_cast<std::int64_t>(call.rises) - static_cast<std::int64_t>(call.falls);
+    call.step_lists = shared.step_lists;
+    std::int32_t own[kMostRun] = {};
     if (line) {
       // What a line adds cannot be subtracted, so that falls are added as complements. A rise is counted with
       // the filter that has it.
       certain = 1;
       call.rises = width, call.falls = 0;
-    } else {
+      if (width == 1)
+        call.step_lists = filters_.line.cut_of.data() + run.first;
+      else
+        list_line(run, shared, width, own);
+    } else if (width > 0) {
       list_steps(filters_.falls, run, shared, width, shared.step_lists);
       list_steps(filters_.rises, run, shared, width, shared.step_lists + call.falls);
-    }
-    std::int64_t own[kMostRun] = {};
-    for (std::size_t i = 0; line && i < run.count; ++i) {
-      std::uint16_t* list = shared.step_lists + i * width;
-      *list++ = filters_.line.cut_of[run.first + i];
-      if (width == 1) continue;
-      const std::size_t rises = list_exceptions(filters_.rises, run.first + i, shared, shared.rises_at, list);
-      const std::size_t falls =
-          list_exceptions(filters_.falls, run.first + i, shared, shared.falls_at, list + rises);
-      std::fill(list + rises + falls, shared.step_lists + (i + 1) * width,
-                static_cast<std::uint16_t>(shared.cut_planes + kMostStepPlanes));
-      own[i] = static_cast<std::int64_t>(rises);
     }
     if (run.odd && filters_.moving == Moving::kHalf) {
       call.rises = 1;
@@ -321,18 +331,18 @@ void SparseForm::run(const PlaneTile& tile, const Shared& shared, Word* out) con
     const auto needed =
         static_cast<std::size_t>(both ? std::bit_width(std::max(lost, won)) + 1 : std::bit_width(won + 1));
     const std::size_t bits = sparse_bits(needed);
-    const std::int64_t all = (std::int64_t{1} << bits) - 1;
-    const std::int64_t origin = (both ? (std::int64_t{1} << (bits - 1)) - 1 : 0) + shared.base + certain +
-                                (run.odd && filters_.moving == Moving::kHalf ? 1 : 0);
-    for (std::size_t c = 0; c < filters_.classes; ++c)
-      for (std::size_t i = 0; i < run.count; ++i) {
-        std::int64_t least = filters_.least[c * entries + run.first + i] + origin + own[i];
-        if (reads_steps())
-          least += std::int64_t{filters_.rises.counts[shared.first_row * entries + run.first + i]} -
-                   filters_.falls.counts[shared.first_row * entries + run.first + i];
+    const auto all = static_cast<std::int32_t>((std::uint32_t{1} << bits) - 1);
+    const auto origin =
+        static_cast<std::int32_t>((both ? (std::int64_t{1} << (bits - 1)) - 1 : 0) + shared.base + certain +
+                                  (run.odd && filters_.moving == Moving::kHalf ? 1 : 0));
+    add_steps(filters_.rises, run, shared, 1, own);
+    add_steps(filters_.falls, run, shared, -1, own);
+    for (std::size_t c = 0; c < filters_.classes; ++c) {
+      const std::int32_t* least = filters_.least.data() + c * entries + run.first;
+      for (std::size_t i = 0; i < run.count; ++i)
         shared.starts[c * kMostRun + i] =
-            static_cast<std::uint32_t>(all - std::clamp<std::int64_t>(least, 0, all));
-      }
+            static_cast<std::uint32_t>(all - std::clamp(least[i] + own[i] + origin, 0, all));
+    }
     kernels(tile.width).select(bits)(call);
   }
 }

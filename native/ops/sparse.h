@@ -47,10 +47,13 @@ class SparseForm {
   std::size_t list_exceptions(const StepTable& table, std::size_t entry, const Shared& shared,
                               const std::uint16_t* known, std::uint16_t* list) const;
   bool prepare_steps(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
-  void prepare_line(const PlaneTile& tile, Shared& shared) const;
+  void prepare_line(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
   void prepare_half(const PlaneTile& tile, std::size_t least, std::size_t most, Shared& shared) const;
   void list_steps(const StepTable& table, const SparseRun& run, const Shared& shared, std::size_t width,
                   std::uint16_t* lists) const;
+  void list_line(const SparseRun& run, const Shared& shared, std::size_t width, std::int32_t* own) const;
+  void add_steps(const StepTable& table, const SparseRun& run, const Shared& shared, std::int32_t sign,
+                 std::int32_t* own) const;
   std::size_t most_steps(const StepTable& table, const SparseRun& run, const Shared& shared) const;
   bool reads_steps() const { return filters_.moving == Moving::kSteps || filters_.moving == Moving::kLine; }
   std::size_t step_words(std::size_t lane_words) const;

@@ -45,9 +45,10 @@ LineTable line_table(const SparseRules& rules, const std::vector<std::uint16_t>&
   };
   table.cuts = cuts.size();
   table.rest_bits = std::max<std::size_t>(3, static_cast<std::size_t>(std::bit_width(cuts.size())));
-  for (std::size_t n = 0; n < rules.line.values.size(); ++n)
-    table.entries.push_back(rules.line.values[n] << table.rest_bits |
-                            static_cast<std::uint32_t>(place(rules.line.rests[n])));
+  for (std::size_t n = 0; n < rules.line.values.size(); ++n) {
+    table.values.push_back(static_cast<std::uint16_t>(rules.line.values[n]));
+    table.rests.push_back(static_cast<std::uint16_t>(place(rules.line.rests[n])));
+  }
   for (std::uint16_t f : order)
     table.cut_of.push_back(static_cast<std::uint16_t>(place(rules.filters[f].cut) - 1));
   return table;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "ops/sparse_filters.h"
-
 namespace sb {
 namespace {
 
@@ -13,8 +11,7 @@ constexpr double kLaneCost = 1.0;  // nanoseconds to make a lane's planes a numb
 }  // namespace
 
 WindowTotals::WindowTotals(const KernelTable& kernels, const ConvolutionShape& shape)
-    : table_(sparse_table(kernels)),
-      planes_(kernels.planes),
+    : planes_(kernels.planes),
       depth_(shape.depth()),
       positions_(shape.window.out_height * shape.window.out_width),
       bits_(static_cast<std::size_t>(std::bit_width(shape.depth()))) {}
@@ -34,8 +31,7 @@ const float* WindowTotals::make(const PlaneTile& tile, const PlaneInputs& inputs
                                 Word* work) const {
   auto* numbers = reinterpret_cast<float*>(work);
   Word* planes = work + tile.width.lanes * sizeof(float) / sizeof(Word);
-  inputs.sum(tile, table_.widths[&tile.width - planes_.widths], bits_, planes,
-             planes + bits_ * tile.lane_words);
+  inputs.sum(tile, bits_, planes, planes + bits_ * tile.lane_words);
   const int most = static_cast<int>(depth_) - bases.outside[0];
   for (std::size_t b = 0; b * kWordBits < tile.rows; ++b) {
     Word block[kWordBits] = {}, negative[kWordBits];

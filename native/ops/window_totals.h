@@ -20,7 +20,6 @@ class WindowTotals {
                     Word* work) const;
 
  private:
-  const SparseTable& table_;
   const PlaneTable& planes_;
   std::size_t depth_, positions_, bits_;
 };

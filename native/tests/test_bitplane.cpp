@@ -33,26 +33,6 @@ void test_transpose(const PlaneTable& table) {
     }
 }
 
-void test_shift(const PlaneWidth& width) {
-  Random random(2);
-  constexpr std::size_t kChannels = 5;
-  const std::size_t words = width.lanes / kWordBits, stride = words + 4;
-  std::vector<Word> source(kChannels * stride), valid(words);
-  for (Word& word : source) word = random.next();
-  for (Word& word : valid) word = random.next();
-  Buffer buffer(kChannels * words * sizeof(Word));
-  auto* out = reinterpret_cast<Word*>(buffer.data());
-  for (std::size_t offset : {0, 1, 63, 64, 65, 128, 191})
-    for (Word fill : {Word{0}, ~Word{0}}) {
-      width.shift({source.data(), stride, kChannels, offset, valid.data(), fill, out});
-      for (std::size_t c = 0; c < kChannels; ++c)
-        for (std::size_t lane = 0; lane < width.lanes; ++lane) {
-          const bool moved = get_bit(source.data() + c * stride, lane + offset);
-          CHECK(get_bit(out + c * words, lane) == (get_bit(valid.data(), lane) ? moved : fill != 0));
-        }
-    }
-}
-
 struct Layer {
   std::size_t filters, depth, classes;
   SignRows signs;
@@ -155,7 +135,6 @@ void test_counts(const PlaneTable& table, const PlaneWidth& width, Layer layer, 
 void test_widths(const PlaneTable& table) {
   Random random(3);
   for (std::size_t i = 0; i < table.count; ++i) {
-    test_shift(table.widths[i]);
     for (std::size_t group : {4, 5}) {
       for (std::size_t depth : {1, 7, 8, 64, 65, 577})
         for (std::size_t filters : {1, 4, 5, 9})
