@@ -57,6 +57,9 @@ PatchLines::PatchLines(const ConvolutionShape& shape)
   spare_bytes_ = round_up(w.out_width * step_ + kTogether, kTogether);
   const std::size_t spares = spare_places(shape);
   pitch_ = spares * spare_bytes_ + w.stride_y * line_bytes_;
+  picked_.assign(spare_held_ * spare_bytes_, 0);
+  for (std::size_t i = 0; i < spare_held_; ++i)
+    for (std::size_t x = 0; x < w.out_width; ++x) picked_[i * spare_bytes_ + x * step_ + i] = 0xff;
   const float real = static_cast<float>(shape.pad_value);
   fill_ = static_cast<std::uint32_t>(shape.pad_value);
   if (shape.storage == Storage::kFloats) std::memcpy(&fill_, &real, sizeof fill_);
@@ -117,12 +120,17 @@ void PatchLines::copy(const std::byte* map, std::size_t first, std::size_t lines
   const auto top = static_cast<std::ptrdiff_t>(first * w.stride_y) - static_cast<std::ptrdiff_t>(w.top);
   for (std::size_t i = 0; i < input_lines(lines); ++i)
     copy_line(map, top + static_cast<std::ptrdiff_t>(i), out + line_place(i));
-  const std::size_t whole = w.kernel_x * pixel_ - spare_;
+  const std::size_t whole = w.kernel_x * pixel_ - spare_, used = (w.out_width - 1) * step_ + spare_held_;
+  auto* bytes = reinterpret_cast<std::uint8_t*>(out);
   for (std::size_t y = 0; y < lines; ++y)
     for (std::size_t i = 0; i < w.kernel_y * spare_; ++i) {
-      const std::byte* from = out + y * pitch_ + line_place(i / spare_ * w.dilation_y) + whole + i % spare_;
-      std::byte* to = out + y * pitch_ + i / spare_held_ * spare_bytes_ + i % spare_held_;
-      for (std::size_t x = 0; x < w.out_width; ++x) to[x * step_] = from[x * step_];
+      const std::size_t place = i % spare_held_;
+      const std::uint8_t* from =
+          bytes + y * pitch_ + line_place(i / spare_ * w.dilation_y) + whole + i % spare_ - place;
+      const std::uint8_t* picked = picked_.data() + place * spare_bytes_;
+      std::uint8_t* to = bytes + y * pitch_ + i / spare_held_ * spare_bytes_;
+      if (place == 0) std::fill_n(to, used, std::uint8_t{0});
+      for (std::size_t k = 0; k < used; ++k) to[k] |= from[k] & picked[k];
     }
 }
 

@@ -49,6 +49,8 @@ class PatchLines {
   std::size_t pitch_;        // of an output line: its spare places, then the lines that it moves down by
   std::uint32_t fill_;       // of a four-byte element, or four times that of a byte
   std::vector<std::uint32_t> places_;
+  std::vector<std::uint8_t>
+      picked_;  // (byte of a place, bytes of a line): all ones in the byte of every position
 };
 
 }  // namespace sb
