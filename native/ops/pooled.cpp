@@ -64,13 +64,23 @@ void PooledConvolution::find_neighbours() {
   for (std::size_t y = 0; y < sums_.height; ++y)
     for (const Span& columns : neighbours_) positions.push_back(y * sums_.width + columns.place);
   before_->move(positions);
+  for (std::size_t y = 0; y < pool_.out_height; ++y) {
+    const Span lines = rows_of(pool_, sums_.height, y);
+    bool joined = true;
+    for (std::size_t i = 1; i < lines.count; ++i)
+      for (std::size_t k = 0; k < kept_; ++k)
+        joined = joined &&
+                 before_->alike(lines.place * kept_ + k, (lines.place + i * pool_.dilation_y) * kept_ + k);
+    joined_.push_back(joined);
+  }
 }
 
 std::size_t PooledConvolution::scratch(std::size_t) const {
   return round_up(slots_ * line_bytes() + kSlack, kAlignment) +
          round_up(pool_.out_width * row_size() + kSlack, kAlignment) +
          round_up(pool_.taps() * sizeof(void*), kAlignment) + sums_bytes() +
-         convolution_->scratch(slots_ * sums_.width);
+         std::max(convolution_->scratch(slots_ * sums_.width),
+                  joined_.empty() ? 0 : pool_.kernel_y * line_bytes() + kSlack);
 }
 
 void PooledConvolution::run(const Call& call) const noexcept {
@@ -91,14 +101,14 @@ void PooledConvolution::run(const Call& call) const noexcept {
       next += count;
     }
     std::byte* out = chain_ == nullptr ? call.output + done * row_size() : pooled;
-    pool_line(y, ring, pointers, out);
+    pool_line(y, ring, pointers, own, out);
     if (chain_ == nullptr) continue;
     const ChainSource source = integers_ ? kChainInts : kChainFloats;
     chain_->run_rows({source, pooled, sums_.channels}, call, call.inputs + 1, done, width, 0, sums_.channels);
   }
 }
 
-// Lines of the convolution; the chain leaves its results where it found the sums.
+// Lines of the convolution, or the largest neighbours in each.
 void PooledConvolution::fill(const Call& call, std::size_t line, std::size_t lines, std::byte* out,
                              std::byte* pointers, std::byte* own) const {
   std::byte* sums = neighbours_.empty() ? out : own;
@@ -112,10 +122,15 @@ void PooledConvolution::fill(const Call& call, std::size_t line, std::size_t lin
       find_largest(rows, columns.count, sums_.integral(), to);
       to += row_size();
     }
+  if (joined_.empty()) run_before(line, lines, out);
+}
+
+// The chain leaves its results where it found the sums.
+void PooledConvolution::run_before(std::size_t line, std::size_t lines, std::byte* sums) const {
   if (before_ == nullptr) return;
   const ChainSource source = sums_.integral() ? kChainInts : kChainFloats;
   const std::size_t first = line * kept_, count = lines * kept_;
-  before_->run_rows({source, out, sums_.channels}, {first, count, nullptr, out, nullptr}, nullptr, 0, count,
+  before_->run_rows({source, sums, sums_.channels}, {first, count, nullptr, sums, nullptr}, nullptr, 0, count,
                     0, sums_.channels);
 }
 
@@ -130,17 +145,32 @@ void PooledConvolution::find_largest(const std::byte** rows, std::size_t count, 
                       reinterpret_cast<float*>(out));
 }
 
-void PooledConvolution::pool_line(std::size_t y, const std::byte* ring, std::byte* pointers,
+void PooledConvolution::pool_line(std::size_t y, const std::byte* ring, std::byte* pointers, std::byte* work,
                                   std::byte* out) const {
   const Span lines = rows_of(pool_, sums_.height, y);
   const auto** rows = reinterpret_cast<const std::byte**>(pointers);
+  const auto kept = [=, this](std::size_t i) {
+    return ring + (lines.place + i * pool_.dilation_y) % slots_ * line_bytes();
+  };
+  // Where the chain treats all lines alike, it takes the largest of them; else line by line.
+  const bool joined = !joined_.empty() && joined_[y];
+  const std::size_t count = joined ? 1 : lines.count;
+  for (std::size_t i = 0; !joined_.empty() && i < count; ++i) {
+    std::byte* line = work + i * line_bytes();
+    if (!joined) std::copy_n(kept(i), line_bytes(), line);
+    for (std::size_t k = 0; joined && k < kept_; ++k) {
+      for (std::size_t j = 0; j < lines.count; ++j) rows[j] = kept(j) + k * row_size();
+      find_largest(rows, lines.count, sums_.integral(), line + k * row_size());
+    }
+    run_before(lines.place + i * pool_.dilation_y, 1, line);
+  }
   for (const Span& window : windows_) {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < lines.count; ++i)
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < count; ++i)
       for (std::size_t j = 0; j < window.count; ++j)
-        rows[count++] = ring + (lines.place + i * pool_.dilation_y) % slots_ * line_bytes() +
-                        (window.place + j * step_) * row_size();
-    find_largest(rows, count, integers_, out);
+        rows[found++] =
+            (joined_.empty() ? kept(i) : work + i * line_bytes()) + (window.place + j * step_) * row_size();
+    find_largest(rows, found, integers_, out);
     out += row_size();
   }
 }

@@ -46,7 +46,9 @@ class PooledConvolution final : public Operator {
     return neighbours_.empty() ? 0 : round_up(slots_ * sums_.width * row_size() + kSlack, kAlignment);
   }
   void find_largest(const std::byte** rows, std::size_t count, bool integers, std::byte* out) const;
-  void pool_line(std::size_t y, const std::byte* ring, std::byte* pointers, std::byte* out) const;
+  void run_before(std::size_t line, std::size_t lines, std::byte* sums) const;
+  void pool_line(std::size_t y, const std::byte* ring, std::byte* pointers, std::byte* work,
+                 std::byte* out) const;
 
   const KernelTable& kernels_;
   std::unique_ptr<Operator> convolution_;
@@ -60,6 +62,8 @@ class PooledConvolution final : public Operator {
   std::vector<Span> neighbours_;  // that each is the largest of; empty: there is a value a column
   std::vector<Span> windows_;     // the values under each window, `step_` apart
   std::size_t step_;
+  // Where the chain comes behind neighbours: per pooled line, whether it treats the lines under it alike.
+  std::vector<bool> joined_;
 };
 
 }  // namespace sb
