@@ -14,7 +14,7 @@ constexpr std::size_t kListStep = 8;
 // An input costs so much more where seven positions share a pass, whose lists are shorter.
 constexpr double kManyPlane = 1.15, kManySort = 1.4;
 // A sum costs so much, nanoseconds, beside what its chain takes after popcount.
-constexpr double kSumCost = 0.4;
+constexpr double kSumCost = 0.9;
 constexpr std::size_t kListUnit = 2048, kListShift = 96;
 
 // Counter bits for lists of at most `longest` planes.
