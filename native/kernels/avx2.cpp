@@ -66,13 +66,27 @@ struct Bits {
   }
 };
 
-// Bytes widen to 16 bits, even and odd ones apart: products of bytes alone would saturate.
-struct Bytes {
-  using Weight = int8_t;
-  using Packed = int16_t;
+// Registers of int32 sums, of eight filters.
+struct Sums {
+  using T = __m256i;
   using Sum = int32_t;
   static constexpr size_t kColumns = 8;
   static constexpr int kRows = 4, kBlocks = 2;
+  static SB_INLINE T zero() { return _mm256_setzero_si256(); }
+  static SB_INLINE T load(const Sum* p) { return _mm256_loadu_si256((const T*)p); }
+  static SB_INLINE void store(Sum* p, T a) { _mm256_storeu_si256((T*)p, a); }
+  static SB_INLINE T add(T a, T b) { return _mm256_add_epi32(a, b); }
+};
+
+// Bytes widen to 16 bits, even and odd ones apart: products of bytes alone would saturate. The weights of
+// both stay in memory, for want of registers.
+struct Bytes : Sums {
+  using Weight = int8_t;
+  using Packed = int16_t;
+  static constexpr size_t kTogether = 4;
+  struct Row {
+    T even, odd;
+  };
   static size_t elements(size_t depth) { return (depth + 3) / 4 * 4; }
 
   static void pack_block(const Weight* weight, size_t count, size_t depth, Packed* packed) {
@@ -80,102 +94,55 @@ struct Bytes {
       for (size_t k = 0; k < depth; ++k)
         packed[k / 4 * 32 + k % 2 * 16 + column * 2 + k % 4 / 2] = weight[column * depth + k];
   }
-
-  template <int R, int B>
-  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
-                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
-    __m256i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-        _mm256_setzero_si256();
-    const __m256i low_byte = _mm256_set1_epi16(0xff);
-    for (size_t k = 0; k < depth; k += 4) {
-      const char* row = rows + places[k / 4];
-      const Packed* weights = packed + k * kColumns;
-      SB_UNROLL for (int r = 0; r < R; ++r) {
-        int four;
-        memcpy(&four, row + r * stride, sizeof four);
-        const __m256i bytes = _mm256_set1_epi32(four);
-        const __m256i even = _mm256_and_si256(bytes, low_byte), odd = _mm256_srli_epi16(bytes, 8);
-        SB_UNROLL for (int b = 0; b < B; ++b) {
-          const __m256i* w = (const __m256i*)(weights + b * block);
-          const __m256i first = _mm256_madd_epi16(even, _mm256_load_si256(w));
-          const __m256i second = _mm256_madd_epi16(odd, _mm256_load_si256(w + 1));
-          sum[r][b] = _mm256_add_epi32(sum[r][b], _mm256_add_epi32(first, second));
-        }
-      }
-    }
-    SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m256i first = _mm256_loadu_si256((const __m256i*)(start + b * kColumns));
-      SB_UNROLL for (int r = 0; r < R; ++r) _mm256_storeu_si256(
-          (__m256i*)(out + r * out_stride + b * kColumns), _mm256_add_epi32(first, sum[r][b]));
-    }
+  static SB_INLINE const T* weights(const Packed* p) { return (const T*)p; }
+  static SB_INLINE Row row(const char* p) {
+    int four;
+    memcpy(&four, p, sizeof four);
+    const T bytes = _mm256_set1_epi32(four);
+    return {_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(bytes, 8)};
   }
+  static SB_INLINE T multiply_add(T sum, const Row& row, const T* weights) {
+    const T first = _mm256_madd_epi16(row.even, _mm256_load_si256(weights));
+    const T second = _mm256_madd_epi16(row.odd, _mm256_load_si256(weights + 1));
+    return add(sum, add(first, second));
+  }
+  template <int R, int B>
+  static constexpr auto tile = register_tile<Bytes, R, B>;
 };
 
-struct Ints {
+struct Ints : Sums {
   using Weight = int8_t;
   using Packed = int32_t;
-  using Sum = int32_t;
-  static constexpr size_t kColumns = 8;
-  static constexpr int kRows = 4, kBlocks = 2;
+  static constexpr size_t kTogether = 1;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-
-  template <int R, int B>
-  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
-                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
-    __m256i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-        _mm256_setzero_si256();
-    for (size_t k = 0; k < depth; ++k) {
-      const char* row = rows + places[k];
-      __m256i weights[B];
-      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] =
-          _mm256_load_si256((const __m256i*)(packed + b * block + k * kColumns));
-      SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m256i value = _mm256_set1_epi32(*(const int*)(row + r * stride));
-        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-            _mm256_add_epi32(sum[r][b], _mm256_mullo_epi32(value, weights[b]));
-      }
-    }
-    SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m256i first = _mm256_loadu_si256((const __m256i*)(start + b * kColumns));
-      SB_UNROLL for (int r = 0; r < R; ++r) _mm256_storeu_si256(
-          (__m256i*)(out + r * out_stride + b * kColumns), _mm256_add_epi32(first, sum[r][b]));
-    }
+  static SB_INLINE T weights(const Packed* p) { return _mm256_load_si256((const T*)p); }
+  static SB_INLINE T row(const char* p) { return _mm256_set1_epi32(*(const int*)p); }
+  static SB_INLINE T multiply_add(T sum, T row, T weights) {
+    return add(sum, _mm256_mullo_epi32(row, weights));
   }
+  template <int R, int B>
+  static constexpr auto tile = register_tile<Ints, R, B>;
 };
 
 struct Floats {
+  using T = __m256;
   using Weight = float;
   using Packed = float;
   using Sum = float;
-  static constexpr size_t kColumns = 8;
+  static constexpr size_t kColumns = 8, kTogether = 1;
   static constexpr int kRows = 6, kBlocks = 2;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-
+  static SB_INLINE T zero() { return _mm256_setzero_ps(); }
+  static SB_INLINE T load(const Sum* p) { return _mm256_loadu_ps(p); }
+  static SB_INLINE void store(Sum* p, T a) { _mm256_storeu_ps(p, a); }
+  static SB_INLINE T add(T a, T b) { return _mm256_add_ps(a, b); }
+  static SB_INLINE T weights(const Packed* p) { return _mm256_load_ps(p); }
+  static SB_INLINE T row(const char* p) { return _mm256_set1_ps(*(const float*)p); }
+  static SB_INLINE T multiply_add(T sum, T row, T weights) { return _mm256_fmadd_ps(row, weights, sum); }
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
-                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
-    __m256 sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-        _mm256_setzero_ps();
-    for (size_t k = 0; k < depth; ++k) {
-      const char* row = rows + places[k];
-      __m256 weights[B];
-      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm256_load_ps(packed + b * block + k * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m256 value = _mm256_set1_ps(*(const float*)(row + r * stride));
-        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm256_fmadd_ps(value, weights[b], sum[r][b]);
-      }
-    }
-    SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m256 first = _mm256_loadu_ps(start + b * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r)
-          _mm256_storeu_ps(out + r * out_stride + b * kColumns, _mm256_add_ps(first, sum[r][b]));
-    }
-  }
+  static constexpr auto tile = register_tile<Floats, R, B>;
 };
 
 uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {

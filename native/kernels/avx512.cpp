@@ -55,13 +55,23 @@ struct Bits {
   }
 };
 
-// A register holds four depths of sixteen filters; four bytes of a row are broadcast.
-struct Bytes {
-  using Weight = int8_t;
-  using Packed = int8_t;
+// Registers of int32 sums, of sixteen filters.
+struct Sums {
+  using T = __m512i;
   using Sum = int32_t;
   static constexpr size_t kColumns = 16;
   static constexpr int kRows = 4, kBlocks = 4;
+  static SB_INLINE T zero() { return _mm512_setzero_si512(); }
+  static SB_INLINE T load(const Sum* p) { return _mm512_loadu_si512(p); }
+  static SB_INLINE void store(Sum* p, T a) { _mm512_storeu_si512(p, a); }
+  static SB_INLINE T add(T a, T b) { return _mm512_add_epi32(a, b); }
+};
+
+// A register holds four depths of sixteen filters; four bytes of a row are broadcast.
+struct Bytes : Sums {
+  using Weight = int8_t;
+  using Packed = int8_t;
+  static constexpr size_t kTogether = 4;
   static size_t elements(size_t depth) { return (depth + 3) / 4 * 4; }
 
   static void pack_block(const Weight* weight, size_t count, size_t depth, Packed* packed) {
@@ -71,95 +81,50 @@ struct Bytes {
       for (; k < depth; ++k) packed[k / 4 * 64 + column * 4 + k % 4] = weight[k];
     }
   }
-
-  template <int R, int B>
-  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
-                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
-    __m512i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-        _mm512_setzero_si512();
-    for (size_t k = 0; k < depth; k += 4) {
-      const char* row = rows + places[k / 4];
-      __m512i weights[B];
-      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r) {
-        int four;
-        memcpy(&four, row + r * stride, sizeof four);
-        const __m512i bytes = _mm512_set1_epi32(four);
-        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = dot_bytes(sum[r][b], bytes, weights[b]);
-      }
-    }
-    SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m512i first = _mm512_loadu_si512(start + b * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r)
-          _mm512_storeu_si512(out + r * out_stride + b * kColumns, _mm512_add_epi32(first, sum[r][b]));
-    }
+  static SB_INLINE T weights(const Packed* p) { return _mm512_load_si512(p); }
+  static SB_INLINE T row(const char* p) {
+    int four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
   }
+  static SB_INLINE T multiply_add(T sum, T row, T weights) { return dot_bytes(sum, row, weights); }
+  template <int R, int B>
+  static constexpr auto tile = register_tile<Bytes, R, B>;
 };
 
-struct Ints {
+struct Ints : Sums {
   using Weight = int8_t;
   using Packed = int32_t;
-  using Sum = int32_t;
-  static constexpr size_t kColumns = 16;
-  static constexpr int kRows = 4, kBlocks = 4;
+  static constexpr size_t kTogether = 1;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-
-  template <int R, int B>
-  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
-                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
-    __m512i sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-        _mm512_setzero_si512();
-    for (size_t k = 0; k < depth; ++k) {
-      const char* row = rows + places[k];
-      __m512i weights[B];
-      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_si512(packed + b * block + k * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m512i value = _mm512_set1_epi32(*(const int*)(row + r * stride));
-        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-            _mm512_add_epi32(sum[r][b], _mm512_mullo_epi32(value, weights[b]));
-      }
-    }
-    SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m512i first = _mm512_loadu_si512(start + b * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r)
-          _mm512_storeu_si512(out + r * out_stride + b * kColumns, _mm512_add_epi32(first, sum[r][b]));
-    }
+  static SB_INLINE T weights(const Packed* p) { return _mm512_load_si512(p); }
+  static SB_INLINE T row(const char* p) { return _mm512_set1_epi32(*(const int*)p); }
+  static SB_INLINE T multiply_add(T sum, T row, T weights) {
+    return add(sum, _mm512_mullo_epi32(row, weights));
   }
+  template <int R, int B>
+  static constexpr auto tile = register_tile<Ints, R, B>;
 };
 
 struct Floats {
+  using T = __m512;
   using Weight = float;
   using Packed = float;
   using Sum = float;
-  static constexpr size_t kColumns = 16;
+  static constexpr size_t kColumns = 16, kTogether = 1;
   static constexpr int kRows = 6, kBlocks = 4;
   static size_t elements(size_t depth) { return depth; }
   static constexpr auto pack_block = pack_columns<Weight, Packed, kColumns>;
-
+  static SB_INLINE T zero() { return _mm512_setzero_ps(); }
+  static SB_INLINE T load(const Sum* p) { return _mm512_loadu_ps(p); }
+  static SB_INLINE void store(Sum* p, T a) { _mm512_storeu_ps(p, a); }
+  static SB_INLINE T add(T a, T b) { return _mm512_add_ps(a, b); }
+  static SB_INLINE T weights(const Packed* p) { return _mm512_load_ps(p); }
+  static SB_INLINE T row(const char* p) { return _mm512_set1_ps(*(const float*)p); }
+  static SB_INLINE T multiply_add(T sum, T row, T weights) { return _mm512_fmadd_ps(row, weights, sum); }
   template <int R, int B>
-  static void tile(const char* rows, size_t stride, const uint32_t* places, const Packed* packed,
-                   size_t block, size_t depth, const Sum* start, Sum* out, size_t out_stride) {
-    __m512 sum[R][B];
-    SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] =
-        _mm512_setzero_ps();
-    for (size_t k = 0; k < depth; ++k) {
-      const char* row = rows + places[k];
-      __m512 weights[B];
-      SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = _mm512_load_ps(packed + b * block + k * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r) {
-        const __m512 value = _mm512_set1_ps(*(const float*)(row + r * stride));
-        SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = _mm512_fmadd_ps(value, weights[b], sum[r][b]);
-      }
-    }
-    SB_UNROLL for (int b = 0; b < B; ++b) {
-      const __m512 first = _mm512_loadu_ps(start + b * kColumns);
-      SB_UNROLL for (int r = 0; r < R; ++r)
-          _mm512_storeu_ps(out + r * out_stride + b * kColumns, _mm512_add_ps(first, sum[r][b]));
-    }
-  }
+  static constexpr auto tile = register_tile<Floats, R, B>;
 };
 
 uint64_t less_64(const int32_t* x, const int32_t* invert, const int32_t* cut) {

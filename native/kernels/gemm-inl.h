@@ -9,6 +9,33 @@
 //   tile<R, B>(...)     R rows with B blocks: out[r][f] = start[f] + sum, all filters of the blocks being
 //   there
 
+// The tile of a unit whose sums are registers, one for each row and block. The unit also has
+//   kTogether                 depths of a place, that are multiplied at once
+//   T, zero, load, store, add registers of sums
+//   weights(p), row(p)        those of a block and place, and what a row has there, in all lanes
+//   multiply_add(sum, row, weights)
+template <class Unit, int R, int B>
+SB_INLINE void register_tile(const char* rows, size_t stride, const uint32_t* places,
+                             const typename Unit::Packed* packed, size_t block, size_t depth,
+                             const typename Unit::Sum* start, typename Unit::Sum* out, size_t out_stride) {
+  typename Unit::T sum[R][B];
+  SB_UNROLL for (int r = 0; r < R; ++r) SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = Unit::zero();
+  for (size_t k = 0; k < depth; k += Unit::kTogether) {
+    const char* row = rows + places[k / Unit::kTogether];
+    decltype(Unit::weights(packed)) weights[B];
+    SB_UNROLL for (int b = 0; b < B; ++b) weights[b] = Unit::weights(packed + b * block + k * Unit::kColumns);
+    SB_UNROLL for (int r = 0; r < R; ++r) {
+      const auto values = Unit::row(row + r * stride);
+      SB_UNROLL for (int b = 0; b < B; ++b) sum[r][b] = Unit::multiply_add(sum[r][b], values, weights[b]);
+    }
+  }
+  SB_UNROLL for (int b = 0; b < B; ++b) {
+    const typename Unit::T first = Unit::load(start + b * Unit::kColumns);
+    SB_UNROLL for (int r = 0; r < R; ++r)
+        Unit::store(out + r * out_stride + b * Unit::kColumns, Unit::add(first, sum[r][b]));
+  }
+}
+
 template <class Unit>
 size_t packed_bytes(size_t filters, size_t depth) {
   const size_t blocks = (filters + Unit::kColumns - 1) / Unit::kColumns;
