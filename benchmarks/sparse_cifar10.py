@@ -6,15 +6,15 @@
     python benchmarks/sparse_cifar10.py FOLDER runs/sparse --table --figure docs/figures/cifar10-sparse.svg
 
 Every job is the recipe sparse-cifar10 with other weights, budget or seed, measured once on batch 5 and on the test
-images. A run that exists is not trained again, one that was stopped goes on. Times are those of the engine for one
-image a call on one thread, all files in turns in one process.
+images. Further options are the recipe's, such as --epochs 100; they want a folder of their own. A run that exists is
+not trained again, one that was stopped goes on. Times are those of the engine for one image a call on one thread, all
+files in turns in one process.
 """
 
 import argparse
 import json
 import statistics
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from signbit import recipes, runtime
 from signbit.cli.machine import cpu_name
 from signbit.cli.timing import interleaved
 from signbit.export import export, verify
-from signbit.quantizers import list_quantizers
 from signbit.recipes.sbnn import EDE
 from signbit.sparsity import SparsityConfig
 from signbit.training import PenaltyConfig, Recipe, evaluate_run, load_part, load_run, resume, train
@@ -72,9 +71,9 @@ class Job:
         words = (self.weights, self.how, "dense" if self.density is None else self.density, self.seed)
         return "-".join(str(word).replace("{a, b}", "ab").replace("+-1", "signs").replace(" ", "") for word in words)
 
-    def recipe(self, data: str) -> Recipe:
+    def recipe(self, data: str, overrides: Sequence[str] = ()) -> Recipe:
         """The recipe sparse-cifar10 with what this job changes."""
-        found = recipes.parse("sparse-cifar10", ["--data.root", data, "--seed", str(self.seed)])
+        found = recipes.parse("sparse-cifar10", ["--data.root", data, "--seed", str(self.seed), *overrides])
         model = replace(found.model, options=found.model.options | {"weight_quantizer": self.quantizer})
         penalty = PenaltyConfig() if self.density is None else PenaltyConfig(density=self.density, share=self.share)
         sparsity = SparsityConfig(density=self.density, **self.sparsity) if self.sparsity else SparsityConfig()
@@ -103,12 +102,11 @@ def jobs() -> list[Job]:
 
 
 def compared(seed: int, densities: tuple[float, ...]) -> Iterator[Job]:
-    """All kinds of weights at equal densities; sub-bit weights where the registry knows them."""
+    """All kinds of weights at equal densities."""
     for p in densities:
         for weights, quantizer in DOMAINS.items():
             yield Job(weights, "topk", p, seed, quantizer, TOPK)
-        if "subbit" in list_quantizers():
-            yield Job("sub-bit", "topk", p, seed, SUB_BIT.format(p=p), {})
+        yield Job("sub-bit", "topk", p, seed, SUB_BIT.format(p=p), {})
 
 
 def result(job: Job, options: argparse.Namespace) -> dict[str, float]:
@@ -121,7 +119,7 @@ def result(job: Job, options: argparse.Namespace) -> dict[str, float]:
     if (path / "recipe.yaml").exists():
         resume(path, progress=False)
     else:
-        train(job.recipe(options.data), path, progress=False)
+        train(job.recipe(options.data, options.overrides), path, progress=False)
     run = load_run(path)
     graph = export(run.model, path / "model.sbit", image=run.image, labels=run.labels)
     last = json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])
@@ -235,10 +233,9 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="show the jobs and what is done")
     parser.add_argument("--table", action="store_true", help="no training, the table of what is done")
     parser.add_argument("--figure", type=Path, help="draws accuracy over bytes and time into this file")
-    options = parser.parse_args()
+    options, overrides = parser.parse_known_args()
+    options.overrides = overrides
     every = jobs()
-    if "subbit" not in list_quantizers():
-        print("sub-bit: left out, the quantizer 'subbit' is not registered", file=sys.stderr)
     if options.list:
         for number, job in enumerate(every):
             print(number, job.name, "done" if (options.runs / job.name / "result.json").exists() else "")
