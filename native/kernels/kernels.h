@@ -53,6 +53,8 @@ struct RowKernels {
                    size_t n, float* out);
   void (*multiply_bytes)(const uint8_t* const* rows, const int8_t* const* weights, size_t count, int32_t bias,
                          size_t n, int32_t* out);
+  // three planes of pixels into rows of three
+  void (*weave_three)(const uint8_t* const* planes, size_t n, uint8_t* out);
 };
 
 struct KernelTable {

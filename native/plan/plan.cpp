@@ -63,7 +63,7 @@ bool Plan::run(const std::vector<const void*>& inputs, std::size_t samples, void
       std::byte* rows = address(*memory, static_cast<Value>(i), count);
       const std::size_t bytes = sample_bytes(edge, values_[i].storage);
       pool_.run(count, [&, i](std::size_t n, int) {
-        if (!import_sample(edge, array + n * array_bytes, rows + n * bytes)) invalid = i;
+        if (!import_sample(kernels_.rows, edge, array + n * array_bytes, rows + n * bytes)) invalid = i;
       });
     }
     if (invalid != inputs.size()) break;

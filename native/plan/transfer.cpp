@@ -12,12 +12,6 @@ void to_rows(const Edge& edge, const T* array, T* rows) {
     std::memcpy(rows, array, edge.elements() * sizeof(T));
     return;
   }
-  if (channels == 3) {  // an image, in one pass over the rows
-    const T *first = array, *second = first + positions, *third = second + positions;
-    for (std::size_t p = 0; p < positions; ++p)
-      rows[3 * p] = first[p], rows[3 * p + 1] = second[p], rows[3 * p + 2] = third[p];
-    return;
-  }
   for (std::size_t c = 0; c < channels; ++c)
     for (std::size_t p = 0; p < positions; ++p) rows[p * channels + c] = array[c * positions + p];
 }
@@ -31,6 +25,13 @@ void to_array(const Edge& edge, const T* rows, T* array) {
   }
   for (std::size_t c = 0; c < channels; ++c)
     for (std::size_t p = 0; p < positions; ++p) array[c * positions + p] = rows[p * channels + c];
+}
+
+void import_image(const RowKernels& kernels, const Edge& edge, const std::uint8_t* array,
+                  std::uint8_t* rows) {
+  if (edge.channels != 3) return to_rows(edge, array, rows);
+  const std::uint8_t* planes[] = {array, array + edge.positions(), array + 2 * edge.positions()};
+  kernels.weave_three(planes, edge.positions(), rows);
 }
 
 bool import_bits(const Edge& edge, const std::int8_t* array, Word* rows) {
@@ -65,10 +66,11 @@ std::size_t array_element_bytes(const Edge& edge) {
   return edge.kind == Kind::kImage || edge.kind == Kind::kBits ? 1 : 4;
 }
 
-bool import_sample(const Edge& edge, const void* array, std::byte* rows) {
+bool import_sample(const RowKernels& kernels, const Edge& edge, const void* array, std::byte* rows) {
   switch (edge.kind) {
     case Kind::kImage:
-      to_rows(edge, static_cast<const std::uint8_t*>(array), reinterpret_cast<std::uint8_t*>(rows));
+      import_image(kernels, edge, static_cast<const std::uint8_t*>(array),
+                   reinterpret_cast<std::uint8_t*>(rows));
       return true;
     case Kind::kBits:
       return import_bits(edge, static_cast<const std::int8_t*>(array), reinterpret_cast<Word*>(rows));
