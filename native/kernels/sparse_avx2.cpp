@@ -16,9 +16,10 @@ namespace {
 }  // namespace
 
 extern const SparseTable kAvx2Sparse = {
-    {sparse_width<TwoInputs<Register256>>(14), sparse_width<TwoInputs<Register128>>(14)},
+    {sparse_width<TwoInputs<Register256>>(13), sparse_width<TwoInputs<Register128>>(10)},
     number_lanes,
     plane_numbers,
-    1.5f};
+    0.85f,
+    0.8f};
 
 }  // namespace sb

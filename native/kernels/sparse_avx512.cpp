@@ -15,10 +15,11 @@ namespace {
 
 }  // namespace
 
-extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(18), sparse_width<Lanes256>(12),
-                                           sparse_width<Lanes128>(10), sparse_width<Lanes64>(10)},
+extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(15), sparse_width<Lanes256>(11),
+                                           sparse_width<Lanes128>(10), sparse_width<Lanes64>(9)},
                                           number_lanes,
                                           plane_numbers,
-                                          1.5f};
+                                          0.75f,
+                                          0.8f};
 
 }  // namespace sb

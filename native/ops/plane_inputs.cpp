@@ -132,9 +132,14 @@ double PlaneInputs::sum_cost(const PlaneWidth& width, std::size_t bits) const {
 }
 
 void PlaneInputs::copy_lanes(const PlaneTile& tile, const Word* row, Word* out) const {
-  BitWriter writer(out);
   std::size_t lanes = tile.width.lanes;
-  for (std::size_t p = tile.first() % positions_; lanes > 0; p = 0) {
+  const std::size_t first = tile.first() % positions_;
+  if (first % kWordBits == 0 && first + lanes <= positions_) {
+    std::copy_n(row + first / kWordBits, tile.lane_words, out);
+    return;
+  }
+  BitWriter writer(out);
+  for (std::size_t p = first; lanes > 0; p = 0) {
     const std::size_t count = std::min(lanes, positions_ - p);
     writer.copy(row, p, count);
     lanes -= count;
@@ -212,9 +217,13 @@ void PlaneInputs::gather(const PlaneTile& tile) const {
       for (std::size_t w = 0; w < words_; ++w) {
         Word block[kWordBits] = {}, turned[kWordBits];
         for (std::size_t i = 0; i < lanes; ++i) block[i] = rows[i] == nullptr ? fill : rows[i][w];
-        planes_.transpose(block, 1, turned, 1);
         Word* out = tile.planes + (t * channels + w * kWordBits) * tile.lane_words + b;
         const std::size_t count = std::min(kWordBits, channels - w * kWordBits);
+        if (count == kWordBits) {
+          planes_.transpose(block, 1, out, tile.lane_words);
+          continue;
+        }
+        planes_.transpose(block, 1, turned, 1);
         for (std::size_t c = 0; c < count; ++c) out[c * tile.lane_words] = turned[c];
       }
     }

@@ -52,7 +52,7 @@ SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape
       total_bits_(std::max(kLeastTotalBits, static_cast<std::size_t>(std::bit_width(shape.depth())))) {}
 
 double SparseForm::listed_cost(const PlaneWidth& width) const {
-  return static_cast<double>(width.plane_cost) * static_cast<double>(filters_.listed);
+  return static_cast<double>(width.plane_cost * table_.list_cost) * static_cast<double>(filters_.listed);
 }
 
 double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) const {
@@ -191,14 +191,13 @@ void SparseForm::prepare_line(const PlaneTile& tile, std::size_t least, std::siz
   auto* numbers = reinterpret_cast<std::uint16_t*>(base + kLineBits * words);
   std::uint16_t *rest = numbers + lanes, *value = rest + lanes;
   table_.number({shared.totals, words, total_bits_, words, numbers});
-  // Lanes behind the tile's rows may hold any number.
-  const std::uint32_t from = line.values[least];
+  const std::uint32_t from = line.entries[least] >> 16;
   for (std::size_t i = 0; i < lanes; ++i) {
-    const std::size_t total = std::min<std::size_t>(numbers[i], most);
-    rest[i] = line.rests[total];
-    value[i] = static_cast<std::uint16_t>(~(line.values[total] - from));
+    const std::uint32_t entry = line.entries[numbers[i]];
+    rest[i] = static_cast<std::uint16_t>(entry);
+    value[i] = static_cast<std::uint16_t>(from - 1 - (entry >> 16));
   }
-  shared.base_bits = static_cast<std::size_t>(std::bit_width(line.values[most] - from));
+  shared.base_bits = static_cast<std::size_t>(std::bit_width((line.entries[most] >> 16) - from));
   shared.base = static_cast<std::int64_t>(from) + (std::int64_t{1} << shared.base_bits) - 1;
   shared.base_planes = base;
   table_.plane({rests, words, line.rest_bits, words, rest});

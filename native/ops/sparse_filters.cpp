@@ -45,16 +45,19 @@ LineTable line_table(const SparseRules& rules, const std::vector<std::uint16_t>&
   };
   table.cuts = cuts.size();
   table.rest_bits = std::max<std::size_t>(3, static_cast<std::size_t>(std::bit_width(cuts.size())));
-  for (std::size_t n = 0; n < rules.line.values.size(); ++n) {
-    table.values.push_back(static_cast<std::uint16_t>(rules.line.values[n]));
-    table.rests.push_back(static_cast<std::uint16_t>(place(rules.line.rests[n])));
-  }
+  for (std::size_t n = 0; n < rules.line.values.size(); ++n)
+    table.entries.push_back(rules.line.values[n] << 16 |
+                            static_cast<std::uint32_t>(place(rules.line.rests[n])));
+  table.entries.resize(std::bit_ceil(table.entries.size()));
   for (std::uint16_t f : order)
     table.cut_of.push_back(static_cast<std::uint16_t>(place(rules.filters[f].cut) - 1));
   return table;
 }
 
-void append(std::vector<std::uint16_t> planes, std::size_t zeros, std::vector<std::uint16_t>& lists) {
+// Lists run through the planes to and fro, so that each begins where the cache still holds them.
+void append(std::vector<std::uint16_t> planes, bool turned, std::size_t zeros,
+            std::vector<std::uint16_t>& lists) {
+  if (turned) std::reverse(planes.begin(), planes.end());
   planes.resize(padded(planes), static_cast<std::uint16_t>(zeros));
   lists.insert(lists.end(), planes.begin(), planes.end());
 }
@@ -174,8 +177,9 @@ SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t b
       result.runs.push_back(
           {entry, 0, padded(rule.subtracted), padded(rule.added), result.lists.size(), rule.odd});
     ++result.runs.back().count;
-    append(rule.subtracted, depth, result.lists);
-    append(rule.added, depth, result.lists);
+    const bool turned = !rule.subtracted.empty() || (entry - result.runs.back().first) / 2 % 2 == 1;
+    append(rule.subtracted, false, depth, result.lists);
+    append(rule.added, turned, depth, result.lists);
     result.inverted.push_back(rule.inverted);
     count_steps(rule.rises, entry, filters, result.rows, result.granule, result.rises);
     count_steps(rule.falls, entry, filters, result.rows, result.granule, result.falls);

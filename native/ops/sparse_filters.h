@@ -67,9 +67,9 @@ std::optional<SparseRules> count_rules(const SignRows& first, const SignRows* se
 // The share of rare inputs of all filters.
 double density(const SignRows& signs);
 
-// The value of a line at N, and how many of the filters' cuts its rest reaches.
+// The value of a line at N, and how many of the filters' cuts its rest reaches: value << 16 | cuts.
 struct LineTable {
-  std::vector<std::uint16_t> values, rests;  // per N
+  std::vector<std::uint32_t> entries;  // per N, and for every number of as many bits
   std::size_t rest_bits = 0, cuts = 0;
   std::vector<std::uint16_t> cut_of;  // per entry of the filters, counted from 0
 };

@@ -58,7 +58,7 @@ SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std
 }
 
 double SparseSums::listed_cost(const PlaneWidth& width) const {
-  return static_cast<double>(width.plane_cost) * static_cast<double>(filters_.listed);
+  return static_cast<double>(width.plane_cost * table_.list_cost) * static_cast<double>(filters_.listed);
 }
 
 double SparseSums::cost(const PlaneWidth& width) const {

@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <bit>
 
+#include "ops/sparse_filters.h"
+
 namespace sb {
 namespace {
 
-constexpr double kLaneCost = 1.0;  // nanoseconds to make a lane's planes a number
+constexpr double kLaneCost = 0.4;  // nanoseconds to make a lane's planes a number
 
 }  // namespace
 
 WindowTotals::WindowTotals(const KernelTable& kernels, const ConvolutionShape& shape)
-    : planes_(kernels.planes),
+    : table_(sparse_table(kernels)),
       depth_(shape.depth()),
       positions_(shape.window.out_height * shape.window.out_width),
       bits_(static_cast<std::size_t>(std::bit_width(shape.depth()))) {}
@@ -20,10 +22,11 @@ double WindowTotals::cost(const PlaneWidth& width, const PlaneInputs& inputs) co
   return inputs.sum_cost(width, bits_) + static_cast<double>(width.lanes) * kLaneCost;
 }
 
-// The numbers, their planes, and what these are made in.
+// The numbers, their planes, and what these are made in, or else the numbers as integers.
 std::size_t WindowTotals::scratch_words(const PlaneWidth& width, const PlaneInputs& inputs) const {
+  const std::size_t integers = width.lanes * sizeof(std::uint16_t) / sizeof(Word);
   return width.lanes * sizeof(float) / sizeof(Word) + bits_ * (width.lanes / kWordBits) +
-         bits_ * inputs.total_stride(width);
+         std::max(bits_ * inputs.total_stride(width), integers);
 }
 
 // The inputs less twice those that are -1.
@@ -31,15 +34,13 @@ const float* WindowTotals::make(const PlaneTile& tile, const PlaneInputs& inputs
                                 Word* work) const {
   auto* numbers = reinterpret_cast<float*>(work);
   Word* planes = work + tile.width.lanes * sizeof(float) / sizeof(Word);
-  inputs.sum(tile, bits_, planes, planes + bits_ * tile.lane_words);
+  Word* spare = planes + bits_ * tile.lane_words;
+  inputs.sum(tile, bits_, planes, spare);
+  auto* negative = reinterpret_cast<std::uint16_t*>(spare);
+  const std::size_t words = words_for(tile.rows);
+  table_.number({planes, tile.lane_words, bits_, words, negative});
   const int most = static_cast<int>(depth_) - bases.outside[0];
-  for (std::size_t b = 0; b * kWordBits < tile.rows; ++b) {
-    Word block[kWordBits] = {}, negative[kWordBits];
-    for (std::size_t bit = 0; bit < bits_; ++bit) block[bit] = planes[bit * tile.lane_words + b];
-    planes_.transpose(block, 1, negative, 1);
-    for (std::size_t i = 0; i < kWordBits; ++i)
-      numbers[b * kWordBits + i] = static_cast<float>(most - 2 * static_cast<int>(negative[i]));
-  }
+  for (std::size_t i = 0; i < words * kWordBits; ++i) numbers[i] = static_cast<float>(most - 2 * negative[i]);
   for (std::size_t i = 0; !bases.places.empty() && i < tile.rows; ++i) {
     const std::size_t place = bases.places[(tile.first() + i) % positions_];
     numbers[i] -= static_cast<float>(bases.outside[place] - bases.outside[0]);

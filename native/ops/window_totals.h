@@ -20,7 +20,7 @@ class WindowTotals {
                     Word* work) const;
 
  private:
-  const PlaneTable& planes_;
+  const SparseTable& table_;
   std::size_t depth_, positions_, bits_;
 };
 

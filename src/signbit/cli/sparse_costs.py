@@ -31,7 +31,7 @@ class SparseTime:
 
 def has_line(channels: int) -> bool:
     """Whether thresholds of two levels move by more steps than the engine adds one by one (ops/level_filters.cpp)."""
-    return DENSITY * channels * WINDOW.taps > 45
+    return DENSITY * channels * WINDOW.taps > 25
 
 
 def layer(side: int, channels: int, filters: int, *, line: bool) -> packed.Graph:
