@@ -107,7 +107,7 @@ struct SparseTable {
   SparseWidth widths[kMostWidths];
   void (*number)(const NumberCall& call);
   void (*plane)(const NumberCall& call);
-  float list_cost;  // of a listed plane, of what it costs dense lists
+  float list_cost;  // of a listed plane in the first cache, of what it costs dense lists
   float lane_cost;  // nanoseconds per lane, to look its total up in the table of a line
 };
 

@@ -19,7 +19,7 @@ extern const SparseTable kAvx2Sparse = {
     {sparse_width<TwoInputs<Register256>>(13), sparse_width<TwoInputs<Register128>>(10)},
     number_lanes,
     plane_numbers,
-    0.85f,
+    0.8f,
     0.8f};
 
 }  // namespace sb

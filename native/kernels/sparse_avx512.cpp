@@ -19,7 +19,7 @@ extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(15), sparse_wi
                                            sparse_width<Lanes128>(10), sparse_width<Lanes64>(9)},
                                           number_lanes,
                                           plane_numbers,
-                                          0.75f,
+                                          0.65f,
                                           0.8f};
 
 }  // namespace sb

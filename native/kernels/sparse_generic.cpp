@@ -14,6 +14,6 @@ namespace {
 }  // namespace
 
 extern const SparseTable kGenericSparse = {
-    {sparse_width<TwoInputs<Lanes64>>(17)}, number_lanes, plane_numbers, 0.85f, 1.5f};
+    {sparse_width<TwoInputs<Lanes64>>(17)}, number_lanes, plane_numbers, 0.7f, 1.5f};
 
 }  // namespace sb

@@ -53,7 +53,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!fits(shape) || skips_taps(shape)) return nullptr;
   std::unique_ptr<BitplaneConvolution> op =
       make_sparse(kernels, shape, sparse_rules(product.filters.signs, levels), layout);
-  if (op != nullptr) op->packed_cost_ *= kSharedSum;
+  if (op != nullptr && !patches_are_rows(shape)) op->packed_cost_ *= kSharedSum;
   return op;
 }
 

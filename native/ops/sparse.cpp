@@ -52,7 +52,7 @@ SparseForm::SparseForm(const KernelTable& kernels, const ConvolutionShape& shape
       total_bits_(std::max(kLeastTotalBits, static_cast<std::size_t>(std::bit_width(shape.depth())))) {}
 
 double SparseForm::listed_cost(const PlaneWidth& width) const {
-  return static_cast<double>(width.plane_cost * table_.list_cost) * static_cast<double>(filters_.listed);
+  return list_cost(table_, width, filters_, depth_);
 }
 
 double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) const {

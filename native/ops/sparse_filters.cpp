@@ -11,6 +11,9 @@ namespace sb {
 namespace {
 
 constexpr std::size_t kLeastGranule = 8, kGranules = 128;
+// Planes of more bytes than a first cache holds take longer to read.
+constexpr std::size_t kNearBytes = std::size_t{32} << 10;
+constexpr double kFar = 1.3;
 
 std::int64_t floor_half(std::int64_t x) { return x >= 0 ? x / 2 : -((1 - x) / 2); }
 
@@ -202,6 +205,12 @@ const SparseTable& sparse_table(const KernelTable& kernels) {
 #endif
   (void)kernels;
   return kGenericSparse;
+}
+
+double list_cost(const SparseTable& table, const PlaneWidth& width, const SparseFilters& filters,
+                 std::size_t depth) {
+  const double plane = static_cast<double>(width.plane_cost * table.list_cost);
+  return plane * (depth * width.lanes / 8 > kNearBytes ? kFar : 1) * static_cast<double>(filters.listed);
 }
 
 }  // namespace sb

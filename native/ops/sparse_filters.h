@@ -113,4 +113,8 @@ SparseFilters arrange(const SparseRules& rules, std::size_t depth, std::size_t b
 
 const SparseTable& sparse_table(const KernelTable& kernels);
 
+// Nanoseconds for the listed planes of a tile with `depth` inputs.
+double list_cost(const SparseTable& table, const PlaneWidth& width, const SparseFilters& filters,
+                 std::size_t depth);
+
 }  // namespace sb

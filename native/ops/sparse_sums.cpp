@@ -29,7 +29,10 @@ std::unique_ptr<SparseSums> SparseSums::make(const KernelTable& kernels, const C
 // Inputs of padding 0 are +1 in S and in the lists; `bases` know what a filter must not count of them.
 SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std::size_t depth, bool pair,
                        const SumBases& bases)
-    : table_(sparse_table(kernels)), planes_(kernels.planes), filters_(arrange(rules, depth, kBlock)) {
+    : table_(sparse_table(kernels)),
+      planes_(kernels.planes),
+      filters_(arrange(rules, depth, kBlock)),
+      depth_(depth) {
   const std::size_t filters = rules.filters.size(), padded = round_up(filters, kChainPadding);
   const auto all = static_cast<std::int32_t>((pair ? 2 : 1) * depth);
   bases_ = bases.sums;
@@ -58,7 +61,7 @@ SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std
 }
 
 double SparseSums::listed_cost(const PlaneWidth& width) const {
-  return static_cast<double>(width.plane_cost * table_.list_cost) * static_cast<double>(filters_.listed);
+  return list_cost(table_, width, filters_, depth_);
 }
 
 double SparseSums::cost(const PlaneWidth& width) const {

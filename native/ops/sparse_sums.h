@@ -45,6 +45,7 @@ class SparseSums {
   const SparseTable& table_;
   const PlaneTable& planes_;
   SparseFilters filters_;
+  std::size_t depth_;
   std::vector<Block> blocks_;
   std::vector<std::uint16_t> slots_;  // per entry of the filters: its channel within the block
   std::vector<float> bases_;
