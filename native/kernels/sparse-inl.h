@@ -1,6 +1,8 @@
 // Sparse products with bit-planes, shared by every instruction set. Included inside an anonymous namespace,
 // after adders-inl.h.
 
+constexpr size_t kFetched = 4096;  // entries ahead
+
 // Loops over the bits of a counter are written as recursions: a compiler then keeps the counter in registers
 // from one list to the next.
 
@@ -44,6 +46,16 @@ SB_INLINE void add_rest(const char* planes, List list, size_t count, const char*
   add_carries<V, kBits, 1>(counter, next, waiting);
 }
 
+// Lists are read once a tile and wait in a far cache, or in none.
+SB_INLINE void fetch(const uint16_t* list) {
+#if defined(__GNUC__)
+  __builtin_prefetch(list + kFetched);
+#else
+  (void)list;
+#endif
+}
+SB_INLINE void fetch(TwoLists list) { fetch(list.low), fetch(list.high); }
+
 // A list of planes and a short one of steps. A `fresh` counter is 0: the first carries find their bits empty.
 template <class V, int kBits, class List>
 SB_INLINE void add_both(const char* planes, List list, size_t count, const char* steps, List step_list,
@@ -56,8 +68,11 @@ SB_INLINE void add_both(const char* planes, List list, size_t count, const char*
     for (; step_count >= 4; step_count -= 4, step_list += 4)
       add_carry<V, kBits, 2>(counter, CarrySave<V, 2>::add(steps, step_list, counter));
   }
-  for (; count >= 32; count -= 32, list += 32)
+  for (; count >= 32; count -= 32, list += 32) {
+    fetch(list);
     add_carry<V, kBits, 5>(counter, CarrySave<V, 5>::add(planes, list, counter));
+  }
+  fetch(list);
   add_rest<V, kBits>(planes, list, count, steps, step_list, step_count % 4, counter);
 }
 
