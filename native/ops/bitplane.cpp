@@ -10,8 +10,9 @@ namespace {
 
 // Larger maps would make tables too large.
 constexpr std::size_t kMostPositions = std::size_t{1} << 20;
-// What popcount takes longer where it also needs the sum that all filters share.
-constexpr double kSharedSum = 1.75;
+// What popcount takes longer for each filter where it also needs the sum that all share, of what a filter
+// costs beside its words.
+constexpr double kSharedSum = 2;
 }  // namespace
 
 bool BitplaneConvolution::fits(const ConvolutionShape& shape) {
@@ -53,7 +54,8 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!fits(shape) || skips_taps(shape)) return nullptr;
   std::unique_ptr<BitplaneConvolution> op =
       make_sparse(kernels, shape, sparse_rules(product.filters.signs, levels), layout);
-  if (op != nullptr && !patches_are_rows(shape)) op->packed_cost_ *= kSharedSum;
+  if (op != nullptr)
+    op->packed_cost_ += kSharedSum * kernels.planes.popcount_cost[0] * static_cast<double>(shape.filters);
   return op;
 }
 
