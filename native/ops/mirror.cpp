@@ -128,7 +128,9 @@ void MirroredConvolution::choose_group() {
   for (std::size_t positions : {kFewPositions, kManyPositions}) {
     const bool many = positions == kManyPositions;
     if (many && positions_ == 1) break;  // samples, of which there may be fewer
-    const double sort = static_cast<double>(row_inputs_) * table_.mirror.sort_cost * (many ? kManySort : 1);
+    // Channels are sorted in words, however few there are.
+    const double sorted = static_cast<double>(shape_.window.kernel_x * words_ * kWordBits);
+    const double sort = sorted * table_.mirror.sort_cost * (many ? kManySort : 1);
     double pass = 0;
     for (const Column& column : columns_) {
       const PlaneWidth& width = *column.width;

@@ -131,6 +131,19 @@ def test_linear_layers_equal_the_reference_mirrored(native):
         np.testing.assert_array_equal(forced(graph, rows, "mirrored", isa), expected)
 
 
+def test_many_taps_of_one_channel_are_not_sorted(native):
+    """Channels are sorted in words of 64, however few there are: 64 taps of one channel cost 64 words."""
+    rng = np.random.default_rng(4)
+    weight = encode_dense(rng.integers(0, 2, (512, 64), dtype=np.uint8))
+    nodes = (
+        n.Flatten(name="flat", inputs=("x",)),
+        n.BinaryLinear(name="s", inputs=("flat",), filters=512, weight=weight),
+        n.Threshold(name="y", inputs=("s",), threshold=np.zeros(512, np.int32), direction=np.ones(512, np.int8)),
+    )
+    graph = Graph({"x": Bits((1, 8, 8))}, nodes, "y")
+    assert "mirrored" not in " ".join(kernels(graph, native[0]).values())
+
+
 @pytest.mark.parametrize("layout", ["chosen", "packed", "planes", "mirrored"])
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_layers_divided_among_threads_equal_the_reference(native, layout, threads):
