@@ -85,11 +85,12 @@ def test_totals():
     assert report.binary_weights == 4608 + 2304
     assert report.ops == (4608 + 2304) * 64 / 64 + 432 * 64
     assert report.file_bytes == len(dumps(graph))
-    stored = sum(row.bytes for row in report.rows if row.weights)
-    assert report.fp32_bytes == report.file_bytes - stored + 4 * report.weights
-    assert report.int8_bytes == report.file_bytes - stored + report.weights
-    coded = sum(row.bytes for row in report.rows if row.op == "BinaryConv")
-    assert report.dense_bytes == report.file_bytes - coded + 4608 // 8 + 2304 // 8
+    listed = graph.node("sparse")
+    same = replace(listed, weight=encode_dense(listed.weight.decode(8, 288)))
+    dense = replace(graph, nodes=tuple(same if node is listed else node for node in graph.nodes))
+    assert report.dense_bytes == len(dumps(dense)) > report.file_bytes
+    rest = report.dense_bytes - 4 * 432 - 4608 // 8 - 2304 // 8
+    assert (report.fp32_bytes, report.int8_bytes) == (rest + 4 * report.weights, rest + report.weights)
 
 
 def test_a_codebook_shares_its_kernels():
@@ -104,19 +105,37 @@ def test_a_codebook_shares_its_kernels():
     assert row.weight_bits == pytest.approx(4 / 9 + 8 * 18 / bits.size)
     assert row.notes == ("weights as a codebook of 16 kernels",)
     assert f"{row.operations:,.0f} operations where rare weights or shared kernels count alone" in report.table()
-    assert report.dense_bytes == report.file_bytes - row.bytes + bits.size // 8
+    assert report.dense_bytes == len(dumps(replace(graph, nodes=(convolution("conv", "input", bits),))))
 
 
-def test_a_ternary_weight_counts_once_against_int8_and_float32():
-    minus = weights(8, 144, 0.1)
-    rest = weights(8, 144, 0.9) | minus
-    planes = [convolution(f"sum.{n}", "input", b) for n, b in (("minus", minus), ("plus", rest))]
-    other = convolution("other", "input", weights(8, 144))
-    for nodes, count in ((planes, 1152), ([planes[0], other], 2304)):
-        add = n.Add(name="sum", inputs=(nodes[0].name, nodes[1].name))
-        report = inspect(Graph({"input": Bits((16, 4, 4))}, (*nodes, add), "sum"))
-        assert report.fp32_bytes - report.int8_bytes == 3 * count
-        assert report.dense_bytes == report.file_bytes
+@pytest.mark.parametrize("encode", [encode_dense, encode_gaps])
+def test_a_ternary_layer_is_one_row_and_one_weight_each(encode):
+    minus, plus = weights(8, 144, 0.04), weights(8, 144, 0.04)
+    plus &= 1 - minus
+    planes = [convolution(f"sum.{n}", "input", b, encode=encode) for n, b in (("minus", minus), ("plus", 1 - plus))]
+    add = n.Add(name="sum", inputs=("sum.minus", "sum.plus"))
+    report = inspect(Graph({"input": Bits((16, 4, 4))}, (*planes, add), "sum"))
+    signs = inspect(Graph({"input": Bits((16, 4, 4))}, (convolution("sum", "input", minus),), "sum"))
+    (row,) = report.rows
+    assert (row.name, row.op, row.packing) == ("sum", "BinaryConv", "packed")
+    assert (row.weights, row.binary_macs, report.binary_weights) == (1152, 1152 * 16, 1152)
+    p, q = minus.mean(), plus.mean()
+    assert row.density == pytest.approx(p + q)
+    assert row.entropy == pytest.approx(-p * np.log2(p) - q * np.log2(q) - (1 - p - q) * np.log2(1 - p - q))
+    assert row.weight_bits == 8 * row.bytes / 1152
+    assert (row.bytes == 2 * 144) == (encode is encode_dense)
+    assert (row.notes == ()) == (encode is encode_gaps)
+    others = ("dense_bytes", "int8_bytes", "fp32_bytes")
+    assert [getattr(report, name) for name in others] == [getattr(signs, name) for name in others]
+    assert signs.dense_bytes == signs.file_bytes
+
+
+def test_a_sum_of_other_layers_is_no_ternary_layer():
+    one, two = convolution("one", "input", weights(8, 144)), convolution("two", "input", weights(8, 144))
+    add = n.Add(name="sum", inputs=("one", "two"))
+    report = inspect(Graph({"input": Bits((16, 4, 4))}, (one, two, add), "sum"))
+    assert [row.name for row in report.rows] == ["one", "two", "sum"]
+    assert (report.weights, report.dense_bytes) == (2304, report.file_bytes)
 
 
 def test_weights_of_zero_need_no_shared_sum():

@@ -24,5 +24,5 @@ def run(options: argparse.Namespace) -> Output:
 
     with working(f"packing {source}"):
         trained = training.load_run(source)
-        result = export.summary(trained.model, image=trained.image)
+        result = export.summary(trained.model, image=trained.image, labels=trained.labels)
     return Output(result.table(), {"run": source, **result.dict()})

@@ -38,11 +38,12 @@ def export(
     return graph
 
 
-def summary(model: nn.Module, *, image: ImagePreparation) -> Report:
+def summary(model: nn.Module, *, image: ImagePreparation, labels: Sequence[str] = ()) -> Report:
     """What `model` would cost when packed, layer by layer, and what does not pack and why: lowers it, then reads it.
 
     Args:
         model: see `to_graph`.
         image: see `to_graph`.
+        labels: see `to_graph`; they take bytes too.
     """
-    return inspect(to_graph(model, image=image))
+    return inspect(to_graph(model, image=image, labels=labels))

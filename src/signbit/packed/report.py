@@ -1,24 +1,28 @@
 """What a graph costs, node by node: bits, weights, multiply-accumulates, bytes, and why something is not packed.
 
 Multiply-accumulates (MACs) of convolutions and products are counted over every tap, padding included, in three kinds:
-*binary* (one-bit weight x bits; two planes count twice), *mixed* (one-bit weight x pixels, integers or reals) and
-*float* (float32 or int8 weight). OPs = binary / 64 + float, the classifier included, mixed left out: the convention
-of Bi-Real Net and ReActNet, of which some tables leave the classifier out.
+*binary* (one-bit weight x bits; two planes of bits count twice), *mixed* (one-bit weight x pixels, integers or reals)
+and *float* (float32 or int8 weight). The two planes of a ternary weight are one weight and one layer. OPs = binary / 64
++ float, the classifier included, mixed left out: the convention of Bi-Real Net and ReActNet, of which some tables leave
+the classifier out.
 """
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from signbit.packed import nodes as n
+from signbit.packed.bits import Array
 from signbit.packed.container import dumps
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
 from signbit.packed.operations import entropy, ones_additions, shared_kernel_ops
 from signbit.packed.schema import tensor_fields
-from signbit.packed.weights import Codebook, Gaps
+from signbit.packed.weights import Codebook, Dense, Gaps
 
 OPS_CONVENTION = "OPs = binary MACs / 64 + float MACs, classifier included, mixed MACs not"
 
@@ -32,10 +36,12 @@ _OWN_NODE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One node: `weight_bits` are stored bits per weight, `packing` says "packed" or why not, `notes` what costs.
+    """One node, or the three of a ternary layer: two products and the Add, whose name and place the row has.
 
-    `density` is the share of one-bit weights with their filter's rarer sign, `entropy` the bits a weight that a code
-    of their places must take: of the density, or of the indices of a codebook. `operations` are those of the binary
+    `weight_bits` are stored bits per weight, `packing` says "packed" or why not, `notes` what costs. `density` is the
+    share of one-bit weights with their filter's rarer sign, and of ternary ones that are not 0; `entropy` the bits a
+    weight that a code of them must take: of the density, of minus, 0 and plus, or of the indices of a codebook.
+    `operations` are those of the binary
     MACs that remain where only listed weights are added, or the sums of equal kernels shared (`packed.operations`):
     the papers' counts, not how this engine runs a layer.
     """
@@ -61,9 +67,8 @@ class Row:
 class Report:
     """Rows and totals of a graph.
 
-    `fp32_bytes` and `int8_bytes` are the same topology with every weight in 4 bytes or 1 and all else as stored, where
-    the two planes of a ternary weight are one weight; `dense_bytes` has every weight of one bit in one bit, and every
-    other weight as stored.
+    `dense_bytes` is the file of the same network with every weight of one bit, ternary ones too, in one bit, and all
+    else as stored; `fp32_bytes` and `int8_bytes` are that file with every weight in 4 bytes or 1.
     """
 
     rows: tuple[Row, ...]
@@ -74,7 +79,7 @@ class Report:
 
     @property
     def binary_weights(self) -> int:
-        """Weights of one bit."""
+        """Weights of one bit, or ternary."""
         return sum(row.weights for row in self.rows if row.op.startswith("Binary"))
 
     @property
@@ -163,55 +168,89 @@ class Report:
 
 def inspect(graph: Graph) -> Report:
     """Counts what every node of `graph` holds and does."""
-    ternary = _ternary_planes(graph)
-    rows = tuple(_row(graph, node, alone=_is_alone(node, ternary)) for node in graph.nodes)
-    file_bytes = len(dumps(graph))
-    binary = {row.name for row in rows if row.op.startswith("Binary")}
-    stored = sum(_weight_bytes(node) for node in graph.nodes)
-    coded = sum(_weight_bytes(node) for node in graph.nodes if node.name in binary)
-    second = {node.name for _, node in ternary}
-    weights = sum(row.weights for row in rows if row.name not in second)
+    ternary = _ternary_layers(graph)
+    planes = {plane.name for layer in ternary.values() for plane in layer}
+    rows = tuple(
+        _ternary_row(graph, node, ternary[node.name])
+        if node.name in ternary
+        else _row(graph, node, alone=_rest_is_zero(node))
+        for node in graph.nodes
+        if node.name not in planes
+    )
+    dense = _one_bit_a_weight(graph, ternary)
+    dense_bytes = len(dumps(dense))
+    rest = dense_bytes - sum(_weight_bytes(node) for node in dense.nodes)
+    weights = sum(row.weights for row in rows)
     return Report(
         rows=rows,
-        file_bytes=file_bytes,
-        dense_bytes=file_bytes - coded + sum(-(-row.weights // 8) for row in rows if row.name in binary),
-        fp32_bytes=file_bytes - stored + 4 * weights,
-        int8_bytes=file_bytes - stored + weights,
+        file_bytes=len(dumps(graph)),
+        dense_bytes=dense_bytes,
+        fp32_bytes=rest + 4 * weights,
+        int8_bytes=rest + weights,
     )
 
 
-def _ternary_planes(graph: Graph) -> list[tuple[_Product, _Product]]:
-    """Pairs of products of one input that an Add makes one ternary weight: no weight gets +2."""
-    found = []
-    names = {node.name for node in graph.nodes}
+def _ternary_layers(graph: Graph) -> dict[str, tuple[_Product, _Product]]:
+    """By the Add's name: two products of one input that an Add, and nothing else, makes one ternary weight."""
+    found: dict[str, tuple[_Product, _Product]] = {}
+    nodes = {node.name: node for node in graph.nodes}
+    uses = Counter([graph.output, *(source for node in graph.nodes for source in node.inputs)])
     for add in graph.nodes:
-        if not isinstance(add, n.Add) or len(add.inputs) != 2 or not {*add.inputs} <= names:
+        if not isinstance(add, n.Add) or len(add.inputs) != 2 or any(uses[name] > 1 for name in add.inputs):
             continue
-        first, second = (graph.node(name) for name in add.inputs)
+        first, second = (nodes.get(name) for name in add.inputs)
         if not isinstance(first, _Product) or not isinstance(second, _Product):
             continue
         if first.inputs == second.inputs and first.filters == second.filters:
-            depths = [node.depth(graph.edges[first.inputs[0]]) for node in (first, second)]
-            planes = [node.weight.decode(node.filters, d) for node, d in zip((first, second), depths, strict=True)]
-            if depths[0] == depths[1] and not np.any(planes[0] > planes[1]):
-                found.append((first, second))
+            x = graph.edges[first.inputs[0]]
+            # No weight gets +2: where the first plane has -1 (a set bit), the second has it too.
+            if first.depth(x) == second.depth(x) and not np.any(_bits(first, x) > _bits(second, x)):
+                found[add.name] = first, second
     return found
 
 
-def _is_alone(node: n.Node, ternary: list[tuple[_Product, _Product]]) -> bool:
+def _one_bit_a_weight(graph: Graph, ternary: Mapping[str, tuple[_Product, _Product]]) -> Graph:
+    """The same network with other weights, each one bit in one bit: for its size alone."""
+    planes = {plane.name for layer in ternary.values() for plane in layer}
+    nodes = []
+    for node in graph.nodes:
+        if node.name in planes:
+            continue
+        product = replace(ternary[node.name][0], name=node.name) if node.name in ternary else node
+        if isinstance(product, _Product):
+            count = product.filters * product.depth(graph.edges[product.inputs[0]])
+            product = replace(product, weight=Dense(bits=np.zeros(-(-count // 8), np.uint8)))
+        nodes.append(product)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _rest_is_zero(node: n.Node) -> bool:
     """Whether the listed weights of a layer are all it adds: the others are 0, so no sum of all inputs is needed."""
-    if not isinstance(node, _Product) or not isinstance(node.weight, Gaps):
-        return False
-    listed = node.weight.rice >> 7
-    for pair in ternary:
-        if any(node is one for one in pair):
-            # The rest of one plane is +1 and that of the other -1.
-            both = [one.weight.rice >> 7 for one in pair if isinstance(one.weight, Gaps)]
-            return len(both) == 2 and bool(np.all(both[0] != both[1]))
-    if node.levels is None:
+    if not isinstance(node, _Product) or not isinstance(node.weight, Gaps) or node.levels is None:
         return False
     levels = np.broadcast_to(node.levels, (node.filters, 2))
-    return bool(np.all(levels[np.arange(node.filters), listed] == 0))
+    return bool(np.all(levels[np.arange(node.filters), node.weight.rice >> 7] == 0))
+
+
+def _ternary_row(graph: Graph, add: n.Node, planes: tuple[_Product, _Product]) -> Row:
+    x = graph.edges[planes[0].inputs[0]]
+    minus, plus = (_bits(plane, x) for plane in planes)
+    counts = np.array([minus.sum(dtype=np.int64), (1 - plus).sum(dtype=np.int64)])
+    lists = [plane.weight.rice >> 7 for plane in planes if isinstance(plane.weight, Gaps)]
+    # Where one plane lists its -1 and the other its +1, the rest adds +1 and -1, so nothing.
+    alone = len(lists) == 2 and bool(np.all(lists[0] != lists[1]))
+    first, second = (_row(graph, plane, alone=alone) for plane in planes)
+    cost = () if alone else ("ternary weights as two planes of one bit: twice the work",)
+    return replace(
+        first,
+        name=add.name,
+        weight_bits=8 * (_weight_bytes(planes[0]) + _weight_bytes(planes[1])) / first.weights,
+        density=int(counts.sum()) / first.weights,
+        entropy=entropy(np.append(counts, first.weights - counts.sum())),
+        bytes=first.bytes + second.bytes,
+        operations=first.operations + second.operations,
+        notes=first.notes + cost,
+    )
 
 
 def _row(graph: Graph, node: n.Node, *, alone: bool) -> Row:
@@ -253,6 +292,10 @@ def _weights(node: n.Node, x: Edge) -> int:
     return 0
 
 
+def _bits(node: _Product, x: Edge) -> Array:
+    return node.weight.decode(node.filters, node.depth(x))
+
+
 def _weight_bytes(node: n.Node) -> int:
     if isinstance(node, n.BinaryConv | n.BinaryLinear):
         return sum(getattr(node.weight, name).nbytes for name in tensor_fields(type(node.weight)))
@@ -267,7 +310,7 @@ def _information(node: n.Node, x: Edge) -> tuple[float | None, float | None]:
     if isinstance(node.weight, Gaps):
         listed = int(node.weight.count.sum(dtype=np.int64))
     else:
-        set_bits = node.weight.decode(node.filters, depth).sum(axis=1, dtype=np.int64)
+        set_bits = _bits(node, x).sum(axis=1, dtype=np.int64)
         listed = int(np.minimum(set_bits, depth - set_bits).sum())
     weights = node.filters * depth
     if isinstance(node.weight, Codebook):
