@@ -46,13 +46,14 @@ def measure(name: str, options: argparse.Namespace) -> None:
         makers |= networks.elsewhere(name, options.batch, onnx, options, open_interpreter)
         costs: dict[str, list[dict[str, float]]] = {}
         for _ in range(options.rounds):
-            for label, maker in makers.items():
+            for label, maker in list(makers.items()):
                 if label != "ours" and not wanted(label, options):
                     continue
                 try:
                     remote = maker()
                 except RuntimeError as error:
                     print(f"{name}: no {label}: {str(error).splitlines()[0][:150]}")
+                    del makers[label]
                     continue
                 costs.setdefault(label, []).append(remote.cost)
                 remote.close()

@@ -2,36 +2,39 @@
 
 import argparse
 import json
+import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 WORKER = Path(__file__).with_name("worker.py")
 
 
 class Interpreter:
-    """One process of another Python; makes engines and converts files."""
+    """One process of another Python, started by the first request; makes engines and converts files."""
 
     def __init__(self, python: str, *, priority: int = 0) -> None:
-        self._process = subprocess.Popen(
-            [python, str(WORKER), str(priority)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        self._command = [python, str(WORKER), str(priority)]
+        self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, *request: object) -> object:
-        """Sends a request of worker.py and gives its answer."""
+        """Sends a request of worker.py and gives its answer.
+
+        Raises:
+            RuntimeError: the interpreter does not start or has ended, or the request failed there.
+        """
+        if self._process is None:
+            self._process = self._start()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise RuntimeError(f"the interpreter ended with {self._process.wait()}") from None
-        line = self._process.stdout.readline()
+        line = b""
+        with suppress(BrokenPipeError):
+            # Past the buffer: what is left in one when the process has ended would fail again when it is closed.
+            os.write(self._process.stdin.fileno(), json.dumps(request).encode() + b"\n")
+            line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the interpreter ended with {self._process.wait()}")
+            code = self._process.wait()
+            raise RuntimeError(f"the interpreter ended with {code}; this shows why: {' '.join(self._command)}")
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])
@@ -41,10 +44,24 @@ class Interpreter:
         """Loads an engine there."""
         return Remote(self, self.ask("make", engine, arguments))
 
+    def drop(self) -> None:
+        """Forgets the engines that it has made."""
+        if self._process is not None and self._process.poll() is None:
+            self.ask("drop")
+
     def close(self) -> None:
         """Ends the process."""
-        self._process.terminate()
-        self._process.wait()
+        if self._process is not None:
+            with self._process:
+                self._process.terminate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise RuntimeError(f"{self._command[0]} does not start: {error.strerror}") from None
 
 
 class Remote:

@@ -74,7 +74,7 @@ class Peers:
             makers["LiteRT int8"] = lambda n: self._litert(shape, folder, n)
         turns: Turns = {}
         for interpreter in self.open.values():
-            interpreter.ask("drop")
+            interpreter.drop()
         for name, maker in makers.items():
             if not wanted(name, self.options):
                 continue

@@ -223,7 +223,7 @@ def main() -> None:
             for name in options.networks:
                 rows[name] = measure(name, batch, options, open_interpreter)
                 for interpreter in interpreters.values():
-                    interpreter.ask("drop")
+                    interpreter.drop()
             print_ratios(f"batch {batch}", rows, unit="ours ms", own=lambda _, seconds: f"{seconds * 1e3:.3g}")
 
 
