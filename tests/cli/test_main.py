@@ -2,10 +2,12 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from signbit.cli.main import VERBS, main
+from signbit.cli.output import Output
 
 
 def signbit(*words, **variables):
@@ -106,3 +108,19 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("signbit.cli.inspect.run", fault)
     with pytest.raises(AttributeError):
         main(["inspect", "digits"])
+
+
+def test_a_warning_is_one_line_and_said_once(monkeypatch, capsys):
+    def warn(options):
+        for _ in range(2):
+            warnings.warn("density=0.7 swaps\nthe roles", stacklevel=1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                warnings.warn("density=0.7 swaps the roles", stacklevel=1)
+        return Output("done", {})
+
+    monkeypatch.setattr("signbit.cli.inspect.run", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert main(["inspect", "digits"]) == 0
+    assert capsys.readouterr() == ("done\n", "signbit: warning: density=0.7 swaps the roles\n")

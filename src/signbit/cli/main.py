@@ -7,7 +7,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 
 import signbit
@@ -41,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("SIGNBIT_DEBUG", "0") not in ("", "0")
     try:
-        code = _run([word for word in words if word != "--debug"])
+        with _plain_warnings():
+            code = _run([word for word in words if word != "--debug"])
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -62,6 +65,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(getattr(error, "exit_code", 2))
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as one line on standard error, and each of them once, whichever module gives it."""
+    told: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        text = one_line(str(message))
+        if text not in told:
+            told.add(text)
+            print(f"signbit: warning: {text}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
 def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -71,7 +90,7 @@ def _run(words: list[str]) -> int:
         return 0
     verb, *rest = words
     if verb not in VERBS:
-        raise unknown("verb", verb, VERBS)
+        raise UserError(f"{unknown('verb', verb, VERBS)} (signbit --help shows all)")
     module = importlib.import_module(f"signbit.cli.{_MODULES.get(verb, verb)}")
     options = _parse(verb, module, rest)
     output: Output = module.run(options)
