@@ -1,10 +1,12 @@
 """How a density is shared out among layers: sparse.md §2.4, check 1."""
 
+from math import ceil, floor
+
 import pytest
 import torch
 
 from signbit.sparsity import erk
-from signbit.sparsity.budgets import global_counts, layer_densities
+from signbit.sparsity.budgets import global_counts, layer_densities, three_digits
 
 RESNET18 = (
     [(64, 64, 3, 3)] * 4
@@ -61,3 +63,18 @@ def test_densities_and_their_refusals():
     ):
         layer_densities(shapes, 1.0, all_allowed=False)
     assert layer_densities(shapes, 1.0) == [1.0, 1.0]
+
+
+def test_global_asks_for_one_weight_of_each_layer_and_no_more():
+    shapes = {"a": (10, 10), "b": (100, 100)}
+    assert layer_densities(shapes, 0.0002, distribution="global") == [0.0002, 0.0002]
+    with pytest.raises(ValueError, match=r"density 0\.0001 \(global\) is 1 of the 10100 .* raise it to 0\.000199"):
+        layer_densities(shapes, 0.0001, distribution="global")
+    assert layer_densities(shapes, 0.000199, distribution="global")
+    with pytest.raises(ValueError, match=r"density 1\.0 \(global\) is 10100 of the 10100 .* lower it"):
+        layer_densities(shapes, 1.0, distribution="global", all_allowed=False)
+
+
+def test_bounds_of_three_digits_are_within():
+    assert (three_digits(2 / 10100, ceil), three_digits(2 / 10100, floor)) == ("0.000199", "0.000198")
+    assert (three_digits(0.25, ceil), three_digits(0.25, floor)) == ("0.25", "0.25")

@@ -1,5 +1,7 @@
 """Pruning of torch on top of ours, through training, export and verify."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.utils import prune
@@ -61,6 +63,27 @@ def test_pruned_weights_never_enter(quantizer, method):
 
     train(model, optimizer, 30, watch=check)
     expect_packed(model, 0.1)
+
+
+@pytest.mark.parametrize("method", ["topk", "static", "set", "rigl"])
+@pytest.mark.parametrize("distribution", ["uniform", "erk", "global"])
+def test_more_than_pruning_leaves_is_refused(method, distribution):
+    settings = SparsityConfig(density=0.05, method=method, distribution=distribution, every=5)
+    with pytest.raises(
+        ValueError, match=r"torch\.nn\.utils\.prune leaves \d+ for them; prune less, or lower"
+    ) as refusal:
+        Sparsifier(pruned("ternary", 0.97), settings, steps=30)
+    most = float(str(refusal.value).split()[-1])
+    found = Sparsifier(pruned("ternary", 0.97), replace(settings, density=most), steps=30)
+    assert 0.02 < found.reached() <= 0.15
+
+
+def test_a_pattern_that_pruning_breaks_is_refused():
+    settings = SparsityConfig(density=0.25, method="static", pattern="1:4")
+    with pytest.raises(
+        ValueError, match=r"density 0\.25 takes 576 of its 2304 weights, .* leaves \d+ for them; prune less$"
+    ):
+        Sparsifier(pruned("ternary"), settings, steps=30)
 
 
 def test_pruned_ternary_weights_stay_zero_without_us():

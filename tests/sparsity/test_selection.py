@@ -51,7 +51,16 @@ def test_patterns_and_their_refusals():
     with pytest.raises(
         ValueError, match="conv: a filter has 9 weights, less than one block of 16; take a size that div"
     ):
-        parse_pattern("block:16").check("conv", torch.Size((4, 1, 3, 3)))
+        parse_pattern("block:16").check("conv", torch.Size((4, 1, 3, 3)), 0.5)
     with pytest.raises(ValueError, match="conv: a filter has 9 weights, which is not whole groups of 4"):
-        parse_pattern("2:4").check("conv", torch.Size((4, 1, 3, 3)))
-    parse_pattern("block:9").check("conv", torch.Size((4, 1, 3, 3)))
+        parse_pattern("2:4").check("conv", torch.Size((4, 1, 3, 3)), 0.5)
+    parse_pattern("block:9").check("conv", torch.Size((4, 1, 3, 3)), 0.5)
+
+
+def test_a_budget_of_less_than_one_block_is_refused():
+    shape = torch.Size((4, 1, 3, 3))
+    with pytest.raises(
+        ValueError, match=r"conv: density 0\.2 of its 36 weights is less than one block of 9; raise .* 0\.25"
+    ):
+        parse_pattern("block:9").check("conv", shape, 0.2)
+    parse_pattern("block:9").check("conv", shape, 0.25)

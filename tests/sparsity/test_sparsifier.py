@@ -277,7 +277,7 @@ def test_refuses():
         build("rigl", binary=BOPS[0])
     with pytest.raises(ValueError, match=r"2: Ternary keeps density=0\.1 itself; leave that out"):
         sparse("ternary(density=0.1)", "topk")
-    with pytest.raises(ValueError, match="no layer has weights of two or three levels; set weight_quantizer"):
+    with pytest.raises(ValueError, match="no layer has weights that take a mask; set weight_quantizer"):
         sparse("sign", "topk")
     with pytest.warns(UserWarning, match=r"density=0\.8 is above one half, so the roles are swapped"):
         build("topk", density=0.8)

@@ -123,7 +123,10 @@ def test_a_dense_run_is_where_a_sparse_one_begins(
             ["--sparsity.density", "1e-5"],
             r"density 1e-05 \(erk\) is no weight of the 18432 of stage0.conv, whose density would",
         ),
-        (["--model.options.weight_quantizer", "sign"], r"sparsity\.density 0\.1: no layer has weights of two or three"),
+        (
+            ["--model.options.weight_quantizer", "sign"],
+            r"sparsity\.density 0\.1: no layer has weights that take a mask",
+        ),
         (
             ["--model.options.weight_quantizer", "ternary(density=0.2)"],
             r"sparsity\.density 0\.1: .*: Ternary keeps density=0\.2 itself; leave that out",

@@ -7,6 +7,7 @@ from signbit.sparsity.moving import drop_rate
 from signbit.sparsity.penalty import density, density_penalty
 from signbit.sparsity.selection import Pattern, largest_mask, parse_pattern
 from signbit.sparsity.settings import Criterion, Method, SparsityConfig
+from signbit.sparsity.sizes import draw_sizes
 from signbit.sparsity.sparsifier import Sparsifier
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "attach_masks",
     "density",
     "density_penalty",
+    "draw_sizes",
     "drop_rate",
     "erk",
     "expected_explored",

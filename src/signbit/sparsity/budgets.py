@@ -1,13 +1,13 @@
 """How a density is shared out among layers: the same for all, more for small layers (ERK), or by the weights' size."""
 
-from collections.abc import Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, floor, log10, prod
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["Distribution", "erk", "global_counts", "layer_densities"]
+__all__ = ["Distribution", "erk", "global_counts", "layer_densities", "three_digits"]
 
 Distribution = Literal["uniform", "global", "erk"]
 
@@ -64,14 +64,25 @@ def layer_densities(
     Args:
         shapes: of the weights, by the layers' names.
         density: fraction p, in (0, 1].
-        distribution: "uniform", round(p·n) of every layer, or "erk"; "global" begins like "uniform".
+        distribution: "uniform", round(p·n) of every layer, or "erk"; "global" says nothing of a single layer.
         most: cap of a layer's density with "erk".
         all_allowed: whether a layer may give every weight the same level.
 
     Raises:
-        ValueError: a layer would have no such weight, or nothing else; it is named.
+        ValueError: a layer would have no such weight, or nothing else; it is named. With "global", all layers together
+            would have less than one for each, or nothing else.
     """
     densities = [density] * len(shapes)
+    if distribution == "global":
+        total = sum(map(prod, shapes.values()))
+        count = round(density * total)
+        if count < len(shapes) or (count == total and not all_allowed):
+            way = f"raise it to {three_digits(len(shapes) / total, ceil)}" if count < len(shapes) else "lower it"
+            raise ValueError(
+                f"density {density} (global) is {count} of the {total} weights of {len(shapes)} layers, which need at "
+                f"least one each, and one of the other kind; {way}"
+            )
+        return densities
     if distribution == "erk":
         densities = erk(list(shapes.values()), density, most=max(most, density))
     for (name, shape), share in zip(shapes.items(), densities, strict=True):
@@ -84,3 +95,9 @@ def layer_densities(
                 f"{share:.3g}; {way} the density, take another distribution, or give that layer another quantizer"
             )
     return densities
+
+
+def three_digits(density: float, rounding: Callable[[float], int]) -> str:
+    """A bound of a density as text that is still within it: rounded up (`ceil`) or down (`floor`)."""
+    unit = 10.0 ** (floor(log10(density)) - 2)
+    return f"{rounding(density / unit) * unit:.3g}"

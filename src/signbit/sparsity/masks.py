@@ -64,7 +64,10 @@ def attach_masks(model: nn.Module) -> None:
     """
     layers = list(masked_layers(model))
     if not layers:
-        raise ValueError("no layer has weights of two or three levels; set weight_quantizer to 'twolevel' or 'ternary'")
+        raise ValueError(
+            "no layer has weights that take a mask; set weight_quantizer to 'twolevel' or 'ternary', or give the "
+            "density to a quantizer alone, such as 'subbit(density=0.05)'"
+        )
     # Chosen before the first gets its own, so that a quantizer which two layers share is noticed.
     for layer in [layer for layer in layers if layer.quantizer.mask is None]:
         _attach(layer)

@@ -1,10 +1,13 @@
 """Which weights are the largest: freely, N of every M, or in blocks; ties are broken at random."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal, final
 
 import torch
 from torch import Tensor
+
+from signbit.sparsity.budgets import three_digits
 
 __all__ = ["Pattern", "largest_mask", "parse_pattern"]
 
@@ -24,8 +27,8 @@ class Pattern:
     kept: int
     size: int
 
-    def check(self, name: str, shape: torch.Size) -> None:
-        """Refuses a layer whose filters do not fall into such groups."""
+    def check(self, name: str, shape: torch.Size, density: float) -> None:
+        """Refuses a layer whose filters do not fall into such groups, or whose budget is less than one block."""
         per_filter = shape[1:].numel()
         if per_filter % self.size:
             relation = "less than one" if per_filter < self.size else "which is not whole"
@@ -33,6 +36,11 @@ class Pattern:
             raise ValueError(
                 f"{name}: a filter has {per_filter} weights, {relation} {kind} of "
                 f"{self.size}; take a size that divides {per_filter}, or give that layer another quantizer"
+            )
+        if self.kind == "block" and round(density * shape.numel()) < self.size:
+            raise ValueError(
+                f"{name}: density {density} of its {shape.numel()} weights is less than one block of {self.size}; "
+                f"raise the density to {three_digits(self.size / shape.numel(), ceil)}, or take smaller blocks"
             )
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from math import floor
 from typing import Any, final
 
 import torch
@@ -10,11 +11,12 @@ from torch.optim import Optimizer
 
 from signbit.quantizers import TwoLevel, group_means, sign
 from signbit.quantizers.budget import density_at
-from signbit.sparsity.budgets import global_counts, layer_densities
+from signbit.sparsity.budgets import global_counts, layer_densities, three_digits
 from signbit.sparsity.masks import MaskedLayer, attach_masks, masked_layers
 from signbit.sparsity.moving import drop_rate, exchange
 from signbit.sparsity.selection import largest_mask, parse_pattern
 from signbit.sparsity.settings import SparsityConfig
+from signbit.sparsity.sizes import draw_sizes
 
 __all__ = ["Sparsifier"]
 
@@ -78,10 +80,13 @@ class Sparsifier:
         attach_masks(model)
         self.layers = list(masked_layers(model))
         self._check_layers()
+        self._check_pruned()
         self._check_steps()
         self._optimizer: Optimizer | None = None
         self._before: list[Tensor] = []
         self._flips = [torch.zeros_like(layer.mask, dtype=torch.int32) for layer in self._counted()]
+        if settings.method == "topk":
+            draw_sizes(model, seed=seed)
         self._begin()
         self._fired = [layer.mask.clone() for layer in self.layers]
 
@@ -137,17 +142,12 @@ class Sparsifier:
                 "sparsity.method flips counts signs, which weights of two levels do not have; set weight_quantizer to "
                 "'ternary'"
             )
-        if any(two_level) and self.density > 0.5:
-            warnings.warn(
-                f"density={self.density} is above one half, so the roles are swapped: low is the rarer level, which "
-                f"{1 - self.density:.3g} of the weights take, and which packed files list",
-                stacklevel=3,
-            )
-        for layer, two in zip(self.layers, two_level, strict=True):
+        # The smallest first, where a budget is least.
+        for layer, two in sorted(zip(self.layers, two_level, strict=True), key=lambda pair: pair[0].mask.numel()):
             layer.quantizer.ranked = self.settings.method == "topk"
             layer.quantizer.dense_gradient = self.settings.method == "rigl" and not two
             if self.pattern is not None:
-                self.pattern.check(layer.name, layer.weight.shape)
+                self.pattern.check(layer.name, layer.weight.shape, self.density)
         # Where half of a layer has either level there is nothing left to spend on it.
         self._targets = layer_densities(
             {layer.name: layer.weight.shape for layer in self.layers},
@@ -156,6 +156,34 @@ class Sparsifier:
             most=0.5 if any(two_level) else 1.0,
             all_allowed=not any(two_level),
         )
+        if any(two_level) and self.density > 0.5:
+            warnings.warn(
+                f"density={self.density} is above one half, so the roles are swapped: low is the rarer level, which "
+                f"{1 - self.density:.3g} of the weights take, and which packed files list",
+                stacklevel=3,
+            )
+
+    def _check_pruned(self) -> None:
+        """Refuses a budget of more weights than `torch.nn.utils.prune` leaves."""
+        if all(layer.allowed is None for layer in self.layers):
+            return
+        whole = [torch.ones_like(layer.mask) if layer.allowed is None else layer.allowed for layer in self.layers]
+        pools = {layer.name: allowed for layer, allowed in zip(self.layers, whole, strict=True)}
+        if self.settings.distribution == "global":
+            pools = {"all layers": torch.cat([allowed.flatten() for allowed in whole])}
+        short: list[tuple[float, str]] = []
+        for (name, allowed), target in zip(pools.items(), self._targets, strict=False):
+            scores = torch.zeros(allowed.shape, device=allowed.device).masked_fill(~allowed, -torch.inf)
+            mask = largest_mask(scores, round(target * allowed.numel()), pattern=self.pattern)
+            needed, left = int(mask.sum()), int((mask & allowed).sum())
+            if left < needed:
+                text = f"{name}: density {self.density} takes {needed} of its {allowed.numel()} weights"
+                short.append((left / needed, f"{text}, and torch.nn.utils.prune leaves {left} for them; prune less"))
+        if short:
+            share, text = min(short)
+            fixed = self.pattern is not None and self.pattern.kind == "n:m"
+            most = "" if fixed or share == 0 else three_digits(share * self.density, floor)
+            raise ValueError(f"{text}{most and f', or lower the density to {most}'}")
 
     def _check_steps(self) -> None:
         method, every, anneal = self.settings.method, self.settings.period, self.settings.anneal
@@ -173,13 +201,6 @@ class Sparsifier:
     @torch.no_grad()
     def _begin(self) -> None:
         """The first masks: as many as there are to be, the largest latents."""
-        if self.settings.method == "topk":
-            for index, layer in enumerate(self.layers):
-                size = layer.weight.abs()
-                if bool((size.amax() == size.amin()).all()):
-                    # Weights that an optimizer without latents has left say nothing about size.
-                    noise = torch.rand(size.shape, generator=self._random(index))
-                    layer.weight.mul_(noise.to(layer.weight))
         self._rank(0.0)
         if self.settings.method != "topk":
             for layer in self.layers:

@@ -22,7 +22,7 @@ from signbit.data.augment import Augment, Mix, Prepare
 from signbit.data.loader import Batch, Loader, mix
 from signbit.nn import BinaryLayer
 from signbit.quantizers import SubBit, schedule_quantizers
-from signbit.sparsity import Sparsifier
+from signbit.sparsity import Sparsifier, draw_sizes
 from signbit.training.diagnosis import origin_of_nonfinite
 from signbit.training.objective import Objective
 from signbit.training.optimizers import build_optimizer, build_schedulers
@@ -96,6 +96,9 @@ class Classification(LightningModule):
         self.sparsifier: Sparsifier | None = None
         if recipe.sparsity.density is not None:
             self.sparsifier = Sparsifier(model, recipe.sparsity, steps=self.steps, seed=recipe.seed)
+        else:
+            # A run may begin with the weights of one whose optimizer kept signs alone.
+            draw_sizes(model, seed=recipe.seed)
         self.hybrid = build_optimizer(recipe, model)
         if self.sparsifier is not None:
             self.sparsifier.follow(self.hybrid.members["binary"])
