@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from signbit.cli.output import Output, duration, size, table
+from signbit.cli.output import Output, command, count, duration, size, table
 from signbit.cli.timing import interleaved
 
 
@@ -23,7 +23,8 @@ def test_size(count, text):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(8.4e-7, "840 ns"), (1.23e-5, "12.3 µs"), (4.561e-3, "4.56 ms"), (75, "75.00 s")]
+    ("seconds", "text"),
+    [(8.4e-7, "840 ns"), (1.23e-5, "12.3 µs"), (4.561e-3, "4.56 ms"), (0.862, "862 ms"), (75, "75.00 s")],
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
@@ -40,3 +41,11 @@ def test_contenders_take_turns():
     timings = interleaved({name: lambda name=name: order.append(name) for name in "ab"}, seconds=0.001)
     assert order.index("b") < len(order) - 1 - order[::-1].index("a")
     assert all(0 < timing.median <= timing.p95 for timing in timings.values())
+
+
+def test_what_to_type_can_be_typed():
+    assert command("export", "my run", 1) == "signbit export 'my run' 1"
+
+
+def test_one_thing_is_not_many():
+    assert (count(1, "epoch"), count(2, "epoch")) == ("1 epoch", "2 epochs")

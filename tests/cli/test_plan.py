@@ -31,7 +31,13 @@ def test_the_plan_tells_kernel_tile_and_both_times(shown):
     assert layer["measured"] > 0
     assert {form["kernel"] for form in layer["forms"]} <= set(choices.FORMS)
     assert "mirrored: 49 rows" in shown.text
+    assert ", 1 thread\n" in shown.text
     assert "estimated / measured µs at batch 1" in shown.text
+
+
+def test_times_have_two_digits_or_three():
+    assert plan._both(0.253, 9.46) == "0.25 / 9.5"
+    assert plan._both(10.4, 1234.5) == "10 / 1234"
 
 
 def test_what_is_taken_costs_least(shown):

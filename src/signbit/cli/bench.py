@@ -22,7 +22,7 @@ from signbit import packed, runtime
 from signbit.cli import plan, side_by_side
 from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.machine import cpu_name
-from signbit.cli.output import Output, duration, table
+from signbit.cli.output import Output, count, duration, table
 from signbit.cli.progress import note
 from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_network, is_run, networks, packed_path, run_path
 from signbit.cli.timing import Timing, interleaved
@@ -91,11 +91,10 @@ class Bench:
 
     def table(self) -> str:
         """Everything, for people."""
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         total = sum(node["microseconds"] for node in self.nodes)
         rows = [(node["name"], node["op"], node["kernel"], *_cost(node["microseconds"], total)) for node in self.nodes]
         parts = [
-            f"{self.cpu}, {self.isa}, {threads}",
+            f"{self.cpu}, {self.isa}, {count(self.threads, 'thread')}",
             f"{self.latency_table()}\n{self.overhead_line()}",
             f"at batch {next(iter(self.calls))}:\n{table(('node', 'op', 'kernel', 'µs', 'share'), rows)}",
             *(["\n".join(self.notes)] if self.notes else []),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from signbit import packed
 from signbit.cli.errors import UserError, require
-from signbit.cli.output import Output, size
+from signbit.cli.output import Output, command, size
 from signbit.cli.progress import note, working
 from signbit.packed import report
 
@@ -74,11 +74,11 @@ class Demo:
     def next_commands(self) -> tuple[str, ...]:
         """What to type now."""
         return (
-            f"signbit predict {self.file} {self.samples[0]}",
-            f"signbit inspect {self.file}",
-            f"signbit bench {self.file} --against float,int8 --batch 1 16 256",
-            f"signbit verify {self.file} --run {self.run}",
-            "signbit train digits --optim bop",
+            command("predict", self.file, self.samples[0]),
+            command("inspect", self.file),
+            command("bench", self.file, "--against", "float,int8", "--batch", 1, 16, 256),
+            command("verify", self.file, "--run", self.run),
+            command("train", "digits", "--optim", "bop"),
         )
 
     def text(self) -> str:
@@ -89,7 +89,7 @@ class Demo:
         lines = [
             f"accuracy  trained {self.trained / self.images:.2%}, packed {self.packed / self.images:.2%} "
             f"({equal}, {self.images:,} held-out images)",
-            f"verify    {'passed' if self.verification.passed else 'FAILED'}: see signbit verify {self.file}",
+            f"verify    {'passed' if self.verification.passed else 'FAILED'}: see {command('verify', self.file)}",
             f"size      {size(file)} in the file; float32 {size(fp32)} ({fp32 / file:.1f}x), "
             f"int8 {size(int8)} ({int8 / file:.1f}x)",
             f"work      {self.sizes.binary_macs:,} of {macs:,} multiplications an image are XNOR and popcount",

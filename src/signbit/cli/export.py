@@ -12,7 +12,7 @@ import numpy as np
 
 from signbit import packed
 from signbit.cli.errors import require
-from signbit.cli.output import Output, size
+from signbit.cli.output import Output, command, size
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.packed import report
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> Output:
     text = (
         f"{target}: {size(totals.file_bytes)}, {totals.binary_weights:,} of {totals.weights:,} weights in one bit; "
         f"float32 {size(totals.fp32_bytes)}, int8 {size(totals.int8_bytes)}\n"
-        f"next: signbit verify {target} --run {source}; signbit inspect {target}; signbit bench {target}"
+        f"next: {command('verify', target, '--run', source)}; {command('inspect', target)}; {command('bench', target)}"
     )
     return Output(text, {"run": source, "file": target, **totals.dict()["totals"]})
 

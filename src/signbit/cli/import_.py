@@ -5,7 +5,7 @@ from pathlib import Path
 
 from signbit import packed
 from signbit.cli.errors import UserError, require
-from signbit.cli.output import Output, size
+from signbit.cli.output import Output, command, size
 from signbit.packed import report
 
 
@@ -31,6 +31,6 @@ def run(options: argparse.Namespace) -> Output:
     totals = report.inspect(graph)
     text = (
         f"{target}: {size(totals.file_bytes)}, {totals.binary_weights:,} of {totals.weights:,} weights in one bit\n"
-        f"next: signbit verify {target}; signbit inspect {target}"
+        f"next: {command('verify', target)}; {command('inspect', target)}"
     )
     return Output(text, {"source": source, "file": target, **totals.dict()["totals"]})

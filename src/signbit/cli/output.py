@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,8 +66,19 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time with a unit: 840 ns, 12.3 µs, 4.56 ms, 1.20 s."""
-    for unit, scale, digits in (("s", 1.0, 2), ("ms", 1e-3, 2), ("µs", 1e-6, 1)):
-        if seconds >= scale:
+    """A time with a unit: 840 ns, 12.3 µs, 4.56 ms, 862 ms, 1.20 s."""
+    units = (("s", 1.0, 1.0, 2), ("ms", 0.1, 1e-3, 0), ("ms", 1e-3, 1e-3, 2), ("µs", 1e-6, 1e-6, 1))
+    for unit, least, scale, digits in units:
+        if seconds >= least:
             return f"{seconds / scale:.{digits}f} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def count(number: int, name: str) -> str:
+    """A number of things by their `name`: 1 epoch, 2 epochs."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def command(*words: object) -> str:
+    """What to type: `signbit` and its words, in quotes where the shell needs them."""
+    return shlex.join(["signbit", *map(str, words)])

@@ -10,7 +10,7 @@ import numpy as np
 from signbit import packed, runtime
 from signbit.cli import sparse_costs
 from signbit.cli.errors import UserError
-from signbit.cli.output import Output, table
+from signbit.cli.output import Output, count, table
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 from signbit.packed.edges import Bits
@@ -30,7 +30,7 @@ def show(graph: packed.Graph, batches: Mapping[str, Array], *, threads: int, isa
     layers = choices.explain(graph, batches, isa=isa, threads=threads)
     samples = len(next(iter(batches.values())))
     rows = [(step.name, step.op, step.kernel, step.why) for step in model.plan]
-    text = f"{model.isa}, {model.threads} threads\n\n{table(('node', 'op', 'kernel', 'why'), rows)}"
+    text = f"{model.isa}, {count(model.threads, 'thread')}\n\n{table(('node', 'op', 'kernel', 'why'), rows)}"
     if layers:
         text += f"\n\nestimated / measured µs at batch {samples}:\n{_table(layers)}"
     data = {
@@ -46,12 +46,17 @@ def show(graph: packed.Graph, batches: Mapping[str, Array], *, threads: int, isa
 def _table(layers: list[choices.Choice]) -> str:
     rows = []
     for layer in layers:
-        forms = {form.kernel: f"{form.predicted:.0f} / {form.measured:.0f}" for form in layer.forms}
+        forms = {form.kernel: _both(form.predicted, form.measured) for form in layer.forms}
         taken = " + ".join(f"{piece.kernel}: {piece.rows} rows" for piece in layer.pieces)
-        chosen = f"{layer.predicted:.0f} / {layer.measured:.0f}"
+        chosen = _both(layer.predicted, layer.measured)
         density = "-" if layer.density is None else f"{layer.density:.3g}, below {layer.break_even:.2g}"
         rows.append((layer.name, taken, chosen, *(forms.get(form, "-") for form in choices.FORMS), density))
     return table(("layer", "chosen", "µs", *choices.FORMS, "density, sparse pays"), rows)
+
+
+def _both(predicted: float, measured: float) -> str:
+    """Estimated and measured µs: of few ones two digits or three."""
+    return " / ".join(f"{time:.{0 if time >= 10 else 1 if time >= 1 else 2}f}" for time in (predicted, measured))
 
 
 def tune(isa: str | None) -> Output:

@@ -8,7 +8,7 @@ from typing import Any
 from signbit import packed, runtime
 from signbit.cli.errors import UserError
 from signbit.cli.machine import cpu_name
-from signbit.cli.output import Output, duration, size, table
+from signbit.cli.output import Output, count, duration, size, table
 from signbit.cli.timing import Timing, interleaved
 from signbit.packed.bits import Array
 
@@ -35,7 +35,7 @@ def compare(
     first = next(iter(models.values()))
     text = "\n\n".join(
         [
-            f"{cpu_name()}, {first.isa}, {first.threads} thread{'s' if first.threads > 1 else ''}",
+            f"{cpu_name()}, {first.isa}, {count(first.threads, 'thread')}",
             _calls_table(calls, sizes),
             f"µs of each layer at batch {next(iter(inputs))}, and how many times as fast:\n{_layers_table(layers)}",
         ]

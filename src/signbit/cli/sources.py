@@ -6,6 +6,7 @@ from pathlib import Path
 
 from signbit import assets
 from signbit.cli.errors import UserError, unknown
+from signbit.cli.output import command
 
 MODEL_HELP = "a packed file (.sbit), or the name of a shipped model (digits)"
 RUN_HELP = "a run directory, as made by signbit train"
@@ -27,7 +28,8 @@ def packed_path(name: str, *, also: Sequence[str] = ()) -> Path:
     if name in assets.models():
         return assets.model(name)
     if path.is_dir():
-        raise UserError(f"{name!r} is a folder; a packed file is made from a run by: signbit export {name} model.sbit")
+        export = command("export", name, "model.sbit")
+        raise UserError(f"{name!r} is a folder; a packed file is made from a run by: {export}")
     if path.suffix or path.parent != Path():
         raise UserError(f"packed model {name!r} does not exist")
     raise unknown("packed model", name, [*assets.models(), *map(str, sorted(Path().glob("*.sbit"))), *also])

@@ -1,22 +1,33 @@
 """Makes a trained network sparse: a new run that begins with its weights, and a packed file, verified.
 
-The weights become ternary, or take two levels {a, b} of which one is rare, and the density falls to its target while
-the network goes on learning. Accuracy, bytes and the time of a call are shown beside those of the dense network. Every
-key of the run's recipe can be set by its dotted name, such as --sparsity.every 50 or --optim.options.lr 1e-3.
+The weights become ternary, or take two levels {a, b} of which one is rare (twolevel; signs: -1 and +1; subbit: every
+kernel is one of a few patterns of them), and the density falls to its target while the network goes on learning.
+Accuracy, bytes and the time of a call are shown beside those of the dense network. Every key of the run's recipe can be
+set by its dotted name, such as --sparsity.every 50 or --optim.options.lr 1e-3.
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import get_args
 
 from signbit import packed
 from signbit.cli.errors import UserError, require
-from signbit.cli.output import Output, duration, size, table
+from signbit.cli.output import Output, command, count, duration, size, table
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.cli.timing import Timing, interleaved
+from signbit.packed import report
+from signbit.runtime.model import MAX_THREADS
 
 OVERRIDES = "keys of the recipe"
+KEYS = {
+    "sparsity.density": "--density",
+    "sparsity.distribution": "--distribution",
+    "sparsity.method": "--method",
+    "model.options.weight_quantizer": "--values",
+}
+"""Keys that have an option of their own here."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--density", type=float, help="fraction of the weights that take the rarer level, in (0, 1]")
     # Not `values`, which is a method of jsonargparse's namespaces.
     parser.add_argument(
-        "--values", dest="levels", default="ternary", help="ternary, twolevel, signs, or a quantizer by name"
+        "--values",
+        dest="levels",
+        default="ternary",
+        help="ternary, twolevel, signs, subbit, or a quantizer such as subbit(bits=0.56)",
     )
     parser.add_argument("--distribution", default="uniform", help="of the density among layers: uniform, erk, global")
     parser.add_argument("--method", default="topk", help="topk, flips, static, set or rigl (docs/sparse.md)")
@@ -39,10 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Output:
     """Trains, packs, verifies and compares; in Python `recipes.sparse_recipe`, then `training.train`."""
     source = run_path(options.source)
-    if options.density is None:
-        raise UserError("--density is missing: the fraction of the weights that take the rarer level, such as 0.05")
-    if options.batch < 1:
-        raise UserError(f"--batch must be at least 1, got {options.batch}")
+    _check(options)
     require("lightning", "training")
     from signbit import export, recipes, training
     from signbit.cli.train import free_run
@@ -51,6 +62,9 @@ def run(options: argparse.Namespace) -> Output:
     for name, choices in (("distribution", get_args(Distribution)), ("method", get_args(Method))):
         if getattr(options, name) not in choices:
             raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(options, name)!r}")
+    target = free_run(f"{source.name}-sparse") if options.run is None else Path(options.run)
+    file = target / "model.sbit" if options.out is None else Path(options.out)
+    _check_writable(file, target)
     dense = training.load_run(source)
     recipe = recipes.sparse_recipe(
         dense.recipe,
@@ -61,13 +75,19 @@ def run(options: argparse.Namespace) -> Output:
         method=options.method,
         epochs=options.epochs,
     )
+    changed = ""
+    if recipe.optim.name != dense.recipe.optim.name:
+        changed = f"optimizer {recipe.optim.name}: {dense.recipe.optim.name} keeps weights of ±1, which have no sizes\n"
+    for key, _ in training.split_words(options.overrides):
+        if key in KEYS:
+            raise UserError(f"--{key} is what {KEYS[key]} says; leave it out")
+        if key.startswith("sparsity.") and recipe.sparsity.density is None:
+            raise UserError(f"--{key} is of masks, and {options.levels} keeps its budget itself; leave it out")
     recipe = training.override(recipe, options.overrides)
     with working(f"packing and measuring {source}"):
         before = export.to_graph(dense.model, image=dense.image, labels=dense.labels)
         right_before = training.evaluate_run(dense, root=recipe.data.root)
-    target = free_run(f"{source.name}-sparse") if options.run is None else Path(options.run)
     result = training.train(recipe, target)
-    file = target / "model.sbit" if options.out is None else Path(options.out)
     sparse = training.load_run(target)
     with working(f"packing and measuring {target}"):
         after = export.export(sparse.model, file, image=sparse.image, labels=sparse.labels)
@@ -79,25 +99,30 @@ def run(options: argparse.Namespace) -> Output:
     sizes = {"dense": len(packed.dumps(before)), "sparse": file.stat().st_size}
     rights = {"dense": right_before.accuracy, "sparse": right_after.accuracy}
     smaller, faster = sizes["dense"] / sizes["sparse"], times["dense"].median / times["sparse"].median
-    call = f"{options.batch} image{'s' if options.batch > 1 else ''} a call, {isa}"
+    density = _density(after)
+    rare = "are not 0" if recipe.model.options["weight_quantizer"].startswith("ternary") else "take the rarer level"
+    call = f"{count(options.batch, 'image')} a call, {isa}"
     rows = [
         ("test accuracy", *(f"{value:.2%}" for value in rights.values()), f"{rights['sparse'] - rights['dense']:+.2%}"),
         ("bytes", *(size(value) for value in sizes.values()), _ratio(smaller, "smaller", "larger")),
         (call, *(duration(times[name].median) for name in rights), _ratio(faster, "faster", "slower")),
     ]
+    failed = f"failed; {command('verify', file, '--run', target)} says where"
+    following = ("inspect", file), ("bench", source, file), ("compare", source, target)
     text = (
-        f"{target}: {result.metrics['density']:.2%} of the weights take the rarer level, "
-        f"{result.metrics['epoch']} epochs in {duration(result.seconds)}\n"
-        f"{table(('', 'dense', 'sparse', ''), rows)}\n"
-        f"{file}: verify {'passed' if proof.passed else f'failed; signbit verify {file} --run {target} says where'}\n"
-        f"next: signbit inspect {file}; signbit bench {source} {file}; signbit compare {source} {target}"
+        f"{target}: {density:.2%} of the weights {rare}, "
+        f"{count(result.metrics['epoch'], 'epoch')} in {duration(result.seconds)}\n"
+        f"{changed}{table(('', 'dense', 'sparse', ''), rows)}\n"
+        f"{file}: verify {'passed' if proof.passed else failed}\n"
+        f"next: {'; '.join(command(*words) for words in following)}"
     )
     data = {
         "source": source,
         "run": target,
         "file": file,
-        "density": result.metrics["density"],
-        "explored": result.metrics["explored"],
+        "density": density,
+        "explored": result.metrics.get("explored"),
+        "optimizer": recipe.optim.name,
         "seconds": result.seconds,
         "accuracy": rights,
         "bytes": sizes,
@@ -110,6 +135,33 @@ def run(options: argparse.Namespace) -> Output:
         "verified": proof.passed,
     }
     return Output(text, data, code=0 if proof.passed else 1)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """What is known to be wrong before anything is read."""
+    if options.density is None:
+        raise UserError("--density is missing: the fraction of the weights that take the rarer level, such as 0.05")
+    if options.batch < 1:
+        raise UserError(f"--batch must be at least 1, got {options.batch}")
+    if not 1 <= options.threads <= MAX_THREADS:
+        raise UserError(f"--threads must be 1..{MAX_THREADS}, got {options.threads}")
+
+
+def _check_writable(file: Path, run: Path) -> None:
+    """Refuses an --out that could not be written when the training is over; the run's directory will be there."""
+    folder = file.parent
+    if file.is_dir():
+        raise UserError(f"--out {str(file)!r} is a folder; name a file, such as {str(file / 'model.sbit')!r}")
+    if folder != run and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        what = "is not writable" if folder.is_dir() else "does not exist"
+        raise UserError(f"--out {str(file)!r}: the folder {str(folder)!r} {what}; make it, or leave out --out")
+
+
+def _density(graph: packed.Graph) -> float:
+    """Fraction of the weights that a packed file has as its rarer ones, or ternary as not 0."""
+    rows = [row for row in report.inspect(graph).rows if row.packing == "packed"]
+    rare = sum(row.density * row.weights for row in rows if row.density is not None)
+    return rare / sum(row.weights for row in rows)
 
 
 def _ratio(gain: float, better: str, worse: str) -> str:

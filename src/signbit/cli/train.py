@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signbit.cli.errors import require
-from signbit.cli.output import Output, duration
+from signbit.cli.output import Output, command, count, duration
 
 if TYPE_CHECKING:
     from signbit.training import Recipe, Result
@@ -58,8 +58,9 @@ def report(result: "Result", recipe: "Recipe") -> Output:
         # What was trained stands, even where there is nothing to test it on.
         accuracy, test = f"not tested ({error})", None
     text = (
-        f"{result.path}: {recipe.name}, {result.metrics['epoch']} epochs in {duration(result.seconds)}, {accuracy}\n"
-        f"next: signbit summary {result.path}; signbit export {result.path} model.sbit"
+        f"{result.path}: {recipe.name}, {count(result.metrics['epoch'], 'epoch')} in {duration(result.seconds)}, "
+        f"{accuracy}\n"
+        f"next: {command('summary', result.path)}; {command('export', result.path, 'model.sbit')}"
     )
     found: dict[str, Any] = {"run": result.path, "seconds": result.seconds, "metrics": result.metrics}
     return Output(text, found | {"test": test})

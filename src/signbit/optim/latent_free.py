@@ -79,7 +79,8 @@ def refuse_latent_domains(model: nn.Module, optimizer: LatentFree) -> None:
             if reason is not None:
                 raise ValueError(
                     f"{path or type(owner).__name__}: its weight quantizer {reason}, and {type(optimizer).__name__} "
-                    "keeps only signs; use Latent(...) or BAMSProd, or the quantizer 'sign'"
+                    "keeps only signs; use Latent(...) or BAMSProd, the quantizer 'sign', or for ternary weights "
+                    "'ternary(surrogate=sign)' with masks (sparsity.method set, rigl, flips or static)"
                 )
 
 
