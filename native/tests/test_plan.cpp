@@ -1,10 +1,39 @@
-// A small plan by hand: several callers and several threads at once, and descriptions that lie.
+// A small plan by hand: several callers and several threads at once, what it allocates, and descriptions that
+// lie.
+#include <atomic>
+#include <cstdlib>
+#include <new>
 #include <thread>
 #include <vector>
 
 #include "check.h"
 #include "plan/isa.h"
 #include "plan/plan.h"
+
+namespace {
+
+std::atomic<int> allocations{0};
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  ++allocations;
+  // Whole multiples of the alignment are what aligned_alloc takes.
+  const bool possible = size < static_cast<std::size_t>(-1) / 2;
+  void* memory = possible ? std::aligned_alloc(alignment, (size / alignment + 1) * alignment) : nullptr;
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+// Every allocation of this program counts; arrays and the forms that do not throw come here too.
+void* operator new(std::size_t size) { return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace sb {
 namespace {
@@ -88,6 +117,28 @@ void test_threads_agree() {
     }
 }
 
+void test_only_the_first_call_allocates() {
+  const Weights weights;
+  constexpr std::size_t kSamples = 6;
+  const std::vector<std::int8_t> batch(kSamples * kChannels * kSide * kSide, 1);
+  const std::vector<const void*> inputs = {batch.data()};
+  std::vector<std::int32_t> result(kSamples * kClasses);
+  for (const KernelTable* kernels : usable_kernels())
+    for (int threads : {1, 3}) {
+      std::string error;
+      const auto plan = build(network(weights), *kernels, threads, error);
+      CHECK(plan != nullptr);
+      if (plan == nullptr) return;
+      const int built = allocations;
+      CHECK(plan->run(inputs, kSamples, result.data(), error));
+      CHECK(allocations > built);
+      const int first = allocations;
+      for (std::size_t samples : {kSamples, kSamples, std::size_t{1}})
+        CHECK(plan->run(inputs, samples, result.data(), error));
+      CHECK(allocations == first);
+    }
+}
+
 void test_lies_are_refused() {
   const Weights weights;
   const auto refuse = [&](auto change) {
@@ -129,6 +180,7 @@ void test_values_out_of_range_are_refused() {
 
 int main() {
   sb::test_threads_agree();
+  sb::test_only_the_first_call_allocates();
   sb::test_lies_are_refused();
   sb::test_values_out_of_range_are_refused();
   return sb::test::finish();
