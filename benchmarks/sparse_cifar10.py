@@ -202,24 +202,29 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "signbit"
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-    kinds = list(dict.fromkeys((row["weights"], row["how"]) for row in found))
-    for axis, key, label in ((axes[0], "bytes", "bytes of the file"), (axes[1], "milliseconds", "ms an image")):
-        for weights, how in kinds:
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
+    colours = {weights: f"C{i}" for i, weights in enumerate(dict.fromkeys(row["weights"] for row in found))}
+    markers = dict(zip(dict.fromkeys(row["how"] for row in found), "*o^vxsDPX", strict=False))
+    for axis, key, scale, label in (
+        (axes[0], "bytes", 1e3, "kB of the file"),
+        (axes[1], "milliseconds", 1, "ms an image"),
+    ):
+        for weights, how in dict.fromkeys((row["weights"], row["how"]) for row in found):
             points = sorted(
-                (row[key], statistics.mean(row["reserve"]), row["density"])
+                (row[key] / scale, statistics.mean(row["reserve"]), row["density"])
                 for row in found
                 if (row["weights"], row["how"]) == (weights, how)
             )
             xs, ys, densities = zip(*points, strict=True)
-            axis.plot(xs, ys, "o-" if len(points) > 1 else "o", label=f"{weights}, {how}", markersize=4)
+            line = "-" if key == "bytes" else ""  # the times of one network hardly differ
+            axis.plot(xs, ys, markers[how] + line, color=colours[weights], label=f"{weights}, {how}", markersize=5)
             for x, y, density in zip(xs, ys, densities, strict=True):
-                if weights == "{a, b}" and how == "topk":
-                    axis.annotate(f"{density:g}", (x, y), fontsize=7, xytext=(2, 3), textcoords="offset points")
-        axis.set(xlabel=label, xscale="log")
+                if weights == "{a, b}" and how == "topk" and line:
+                    axis.annotate(f"{density:g}", (x, y), fontsize=7, xytext=(2, 4), textcoords="offset points")
+        axis.set(xlabel=label)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("accuracy on batch 5, %")
-    axes[1].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=7, loc="outside right center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
