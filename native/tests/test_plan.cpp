@@ -25,10 +25,17 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// Every allocation of this program counts; arrays and the forms that do not throw come here too.
+// Every allocation of this program counts; arrays come here too.
 void* operator new(std::size_t size) { return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {  // as stable_sort asks for its buffer
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
