@@ -3,8 +3,7 @@
 Multiply-accumulates (MACs) of convolutions and products are counted over every tap, padding included, in three kinds:
 *binary* (one-bit weight x bits; two planes of bits count twice), *mixed* (one-bit weight x pixels, integers or reals)
 and *float* (float32 or int8 weight). The two planes of a ternary weight are one weight and one layer. OPs = binary / 64
-+ float, the classifier included, mixed left out: the convention of Bi-Real Net and ReActNet, of which some tables leave
-the classifier out.
++ float, classifier included (some tables leave it out), mixed left out: the convention of Bi-Real Net and ReActNet.
 """
 
 from collections import Counter
@@ -41,9 +40,8 @@ class Row:
     `weight_bits` are stored bits per weight, `packing` says "packed" or why not, `notes` what costs. `density` is the
     share of one-bit weights with their filter's rarer sign, and of ternary ones that are not 0; `entropy` the bits a
     weight that a code of them must take: of the density, of minus, 0 and plus, or of the indices of a codebook.
-    `operations` are those of the binary
-    MACs that remain where only listed weights are added, or the sums of equal kernels shared (`packed.operations`):
-    the papers' counts, not how this engine runs a layer.
+    `operations` are the binary MACs that remain where only listed weights are added, or the sums of equal kernels
+    shared (`packed.operations`): the papers' counts, not how this engine runs a layer.
     """
 
     name: str
