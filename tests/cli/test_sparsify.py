@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from signbit import packed, recipes
+from signbit.cli import sparsify
 from signbit.cli.main import main
 from signbit.packed.report import inspect
 from signbit.recipes.tuned import bop
@@ -47,6 +49,8 @@ def test_a_dense_run_becomes_a_sparse_file(digits_run, tmp_path, capsys, values)
             "--distribution must be one of uniform, global, erk, got 'all'",
         ),
         (["--density", "0.1", "--batch", "0"], "--batch must be at least 1, got 0"),
+        (["--density", "0.1", "--batch", f"{10**13}"], "of free memory hold, got 10000000000000"),
+        (["--density", "0.1", "--batch", f"{10**20}"], "of free memory hold, got 100000000000000000000"),
         (
             ["--density", "0.1", "--values", "trinary"],
             "values (--values) must be one of twolevel, ternary, signs, subbit, or a quantizer with a budget, got "
@@ -78,6 +82,25 @@ def test_one_sentence_for_every_mistake(digits_run, tmp_path, capsys, words, sen
     assert sentence in told
     assert "\n" not in told
     assert not (tmp_path / "sparse").exists()
+
+
+def test_what_the_timed_call_lacks_is_said_before_the_training(digits_run, tmp_path, monkeypatch, capsys):
+    words = ["sparsify", str(digits_run), "--density", "0.1", "--run", str(tmp_path / "sparse")]
+
+    def told(*more):
+        assert main([*words, *more]) == 2
+        assert not (tmp_path / "sparse").exists()
+        return capsys.readouterr().err
+
+    # 64 pixels and 10 sums of 4 bytes an image.
+    monkeypatch.setattr(sparsify, "free_memory", lambda: 1_000_000)
+    limit = "signbit: --batch must be 1..9615, as many images as 1.0 MB of free memory hold, got 9616\n"
+    assert told("--batch", "9616") == limit
+    # As where nothing says what is free.
+    monkeypatch.setattr(sparsify, "free_memory", lambda: sys.maxsize)
+    assert "--batch 10000000000000 images a call take more memory than there is" in told("--batch", f"{10**13}")
+    monkeypatch.setenv("SIGNBIT_ISA", "mmx")
+    assert "mmx" in told()
 
 
 def test_more_than_half_of_the_weights_is_said_as_less(digits_run, tmp_path, capsys):

@@ -8,16 +8,22 @@ set by its dotted name, such as --sparsity.every 50 or --optim.options.lr 1e-3.
 
 import argparse
 import os
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 from signbit import packed
 from signbit.cli.errors import UserError, require
+from signbit.cli.machine import free_memory
 from signbit.cli.output import Output, command, count, duration, size, table
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.cli.timing import Timing, interleaved
 from signbit.packed import report
+from signbit.packed.bits import Array
 from signbit.runtime.model import MAX_THREADS
 
 OVERRIDES = "keys of the recipe"
@@ -46,7 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help="of the new run; default: half of those of the old one")
     parser.add_argument("--run", help="directory to make; default: the next free one under runs/")
     parser.add_argument("--out", help="the packed file to write; default: model.sbit in the new run")
-    parser.add_argument("--batch", type=int, default=1, help="images a call, for the times")
+    parser.add_argument("--batch", type=int, default=1, help="random images a call, for the times")
     parser.add_argument("--threads", type=int, default=1, help="threads of a call, for the times")
 
 
@@ -86,6 +92,7 @@ def run(options: argparse.Namespace) -> Output:
     recipe = training.override(recipe, options.overrides)
     with working(f"packing and measuring {source}"):
         before = export.to_graph(dense.model, image=dense.image, labels=dense.labels)
+        _try_call(before, options.batch, options.threads)
         right_before = training.evaluate_run(dense, root=recipe.data.root)
     result = training.train(recipe, target)
     sparse = training.load_run(target)
@@ -168,14 +175,30 @@ def _ratio(gain: float, better: str, worse: str) -> str:
     return f"{gain:.2f}x {better}" if gain >= 1 else f"{1 / gain:.2f}x {worse}"
 
 
+def _try_call(graph: packed.Graph, batch: int, threads: int) -> None:
+    """Makes the call that is to be timed once, so that what it lacks is said before the training and not after it."""
+    from signbit import runtime
+
+    each = prod(graph.inputs["input"].shape) + 4 * prod(graph.edges[graph.output].shape)
+    if batch * each > (free := free_memory()):
+        raise UserError(
+            f"--batch must be 1..{free // each}, as many images as {size(free)} of free memory hold, got {batch}"
+        )
+    try:
+        runtime.Model(graph, threads=threads).run(_images(graph, batch))
+    except MemoryError:
+        raise UserError(f"--batch {batch} images a call take more memory than there is; take fewer") from None
+
+
 def _times(before: packed.Graph, after: packed.Graph, batch: int, threads: int) -> tuple[dict[str, Timing], str]:
     """Both networks, call by call in turns, on the same random images."""
-    import numpy as np
-
     from signbit import runtime
 
     models = {name: runtime.Model(graph, threads=threads) for name, graph in (("dense", before), ("sparse", after))}
-    edge = before.inputs["input"]
-    images = np.random.default_rng(0).integers(0, 256, (batch, *edge.shape), dtype=np.uint8)
-    calls = {name: (lambda model=model: model.run(images)) for name, model in models.items()}
+    images = _images(before, batch)
+    calls = {name: partial(model.run, images) for name, model in models.items()}
     return interleaved(calls, seconds=0.5), models["sparse"].isa
+
+
+def _images(graph: packed.Graph, batch: int) -> Array:
+    return np.random.default_rng(0).integers(0, 256, (batch, *graph.inputs["input"].shape), dtype=np.uint8)
