@@ -46,9 +46,30 @@ def test_erk_caps_and_shares_the_rest_out_again():
 
 def test_global_counts_rank_all_layers_together():
     rankings = [torch.arange(10.0), torch.arange(5.0, 25.0).view(4, 5)]
-    assert global_counts(rankings, 1 / 3) == [1, 10]  # of 10 in all, none of the first, which keeps one
+    assert global_counts(rankings, 1 / 3) == [1, 9]  # of 10 in all, none of the first, which keeps one
     assert global_counts([torch.arange(10.0), torch.arange(10.0)], 0.5) == [5, 5]
     assert global_counts([torch.zeros(4), torch.ones(4)], 0.5) == [1, 3]
+
+
+def test_global_counts_give_the_whole_budget_and_no_more():
+    rankings = [torch.zeros(4), torch.ones(30), torch.full((6,), 2.0)]
+    for count in range(3, 41):
+        found = global_counts(rankings, count / 40)
+        assert (sum(found), min(found) >= 1) == (count, True)
+        assert found == [max(1, count - 36), min(30, max(1, count - 7)), min(6, count - 2)]
+    for count in range(3, 38):
+        found = global_counts(rankings, count / 40, all_allowed=False)
+        assert sum(found) == count
+        assert all(1 <= n < ranking.numel() for n, ranking in zip(found, rankings, strict=True))
+    assert global_counts([torch.zeros(2), torch.zeros(2)], 0.5, all_allowed=False) == [1, 1]
+
+
+def test_global_counts_leave_out_what_is_never_chosen():
+    few = torch.full((10,), -torch.inf)
+    few[:2] = 1
+    assert global_counts([few, torch.zeros(10)], 0.5) == [2, 8]
+    assert global_counts([few, torch.zeros(10)], 1.0) == [2, 10]
+    assert global_counts([few, torch.zeros(10)], 1.0, all_allowed=False) == [2, 9]
 
 
 def test_densities_and_their_refusals():
@@ -71,8 +92,13 @@ def test_global_asks_for_one_weight_of_each_layer_and_no_more():
     with pytest.raises(ValueError, match=r"density 0\.0001 \(global\) is 1 of the 10100 .* raise it to 0\.000199"):
         layer_densities(shapes, 0.0001, distribution="global")
     assert layer_densities(shapes, 0.000199, distribution="global")
-    with pytest.raises(ValueError, match=r"density 1\.0 \(global\) is 10100 of the 10100 .* lower it"):
-        layer_densities(shapes, 1.0, distribution="global", all_allowed=False)
+    assert layer_densities(shapes, 1.0, distribution="global")
+    for density in (1.0, 0.9999):
+        with pytest.raises(
+            ValueError, match=r"\(global\) is 10\d+ of the 10100 .* one of the other kind; lower it to 0\.999$"
+        ):
+            layer_densities(shapes, density, distribution="global", all_allowed=False)
+    assert layer_densities(shapes, 10098 / 10100, distribution="global", all_allowed=False)
 
 
 def test_bounds_of_three_digits_are_within():

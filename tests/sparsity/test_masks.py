@@ -78,6 +78,31 @@ def test_more_than_pruning_leaves_is_refused(method, distribution):
     assert 0.02 < found.reached() <= 0.15
 
 
+@pytest.mark.parametrize("distribution", ["uniform", "erk", "global"])
+@pytest.mark.parametrize("quantizer", ["ternary", "twolevel"])
+def test_a_layer_of_which_pruning_leaves_nothing_is_named(quantizer, distribution):
+    model = network(quantizer)
+    prune.custom_from_mask(model[6], "weight", torch.zeros_like(model[6].weight))
+    with pytest.raises(
+        ValueError, match=r"^6: density 0\.05 takes \d+ of its 8192 weights, and torch\S+ leaves 0 .*; prune less$"
+    ):
+        Sparsifier(model, SparsityConfig(density=0.05, distribution=distribution), steps=30)
+
+
+@pytest.mark.filterwarnings("ignore:.* above one half")
+@pytest.mark.parametrize("quantizer", ["ternary", "twolevel"])
+def test_a_global_budget_is_met_whatever_pruning_leaves(quantizer):
+    model = network(quantizer)
+    prune.l1_unstructured(model[2], "weight", 2303)
+    settings = SparsityConfig(density=0.5, distribution="global", method="static")
+    found = Sparsifier(model, settings, steps=30)
+    assert [int(layer.mask.sum()) for layer in found.layers] == [1, round(0.5 * 10496) - 1]
+    full = 8193 if quantizer == "ternary" else 8192
+    assert Sparsifier(model, replace(settings, density=full / 10496), steps=30).reached() == full / 10496
+    with pytest.raises(ValueError, match=rf"all layers: .* leaves {full} for them; prune less, or lower .* to 0\.78"):
+        Sparsifier(model, replace(settings, density=(full + 1) / 10496), steps=30)
+
+
 def test_a_pattern_that_pruning_breaks_is_refused():
     settings = SparsityConfig(density=0.25, method="static", pattern="1:4")
     with pytest.raises(

@@ -43,6 +43,8 @@ def test_the_budget_holds(quantizer, method, distribution):
         assert counts[-1] == [round(0.1 * n) for n in sizes]
     else:
         assert counts[-1] != [round(0.1 * n) for n in sizes]
+    if distribution == "global":
+        assert sum(counts[-1]) == round(0.1 * sum(sizes))
     falling = method in ("topk", "flips")
     assert (counts[0] == counts[-1]) is not falling
     assert all(torch.count_nonzero(layer.quantizer(layer.weight) == 1) <= layer.mask.sum() for layer in found.layers)

@@ -1,6 +1,7 @@
 """How a density is shared out among layers: the same for all, more for small layers (ERK), or by the weights' size."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from math import ceil, floor, log10, prod
 from typing import Literal
 
@@ -37,18 +38,29 @@ def erk(shapes: Sequence[Sequence[int]], density: float, *, most: float = 1.0) -
     return [most] * len(shapes)
 
 
-def global_counts(rankings: Sequence[Tensor], density: float) -> list[int]:
-    """How many of each layer's weights are among the largest of all layers together, at least one and never all.
+def global_counts(rankings: Sequence[Tensor], density: float, *, all_allowed: bool = True) -> list[int]:
+    """How many of each layer's weights are among the largest round(p·n) of all layers together.
+
+    Every layer's largest weight is one of them, and its smallest is not unless a layer may have all. They are fewer
+    where too few can be chosen at all.
 
     Args:
-        rankings: what each layer's weights are ranked by, any shapes, on one scale (`scale_free`).
-        density: fraction of all weights together.
+        rankings: what each layer's weights are ranked by, any shapes, on one scale; −inf: never chosen.
+        density: fraction p of all n weights together, enough for one of each layer.
+        all_allowed: whether all weights of a layer may be chosen.
     """
     flat = torch.cat([ranking.flatten() for ranking in rankings])
-    chosen = flat.topk(round(density * flat.numel()), sorted=False).indices
-    edges = torch.tensor([ranking.numel() for ranking in rankings], device=chosen.device).cumsum(0)
-    counts = torch.bincount(torch.bucketize(chosen, edges, right=True), minlength=len(rankings)).tolist()
-    return [min(max(n, 1), r.numel() - 1) for n, r in zip(counts, rankings, strict=True)]
+    ends = list(accumulate(ranking.numel() for ranking in rankings))
+    for start, end in pairwise([0, *ends]):
+        layer = flat[start:end]
+        if not all_allowed:
+            layer[layer.argmin()] = -torch.inf
+        layer[layer.argmax()] = torch.inf
+    count = min(round(density * flat.numel()), int((flat > -torch.inf).sum()))
+    chosen = flat.topk(count, sorted=False).indices
+    owners = torch.bucketize(chosen, torch.tensor(ends, device=chosen.device), right=True)
+    counts: list[int] = torch.bincount(owners, minlength=len(ends)).tolist()
+    return counts
 
 
 def layer_densities(
@@ -70,17 +82,20 @@ def layer_densities(
 
     Raises:
         ValueError: a layer would have no such weight, or nothing else; it is named. With "global", all layers together
-            would have less than one for each, or nothing else.
+            would have less than one for each, or nothing else for one of them.
     """
     densities = [density] * len(shapes)
     if distribution == "global":
-        total = sum(map(prod, shapes.values()))
-        count = round(density * total)
-        if count < len(shapes) or (count == total and not all_allowed):
-            way = f"raise it to {three_digits(len(shapes) / total, ceil)}" if count < len(shapes) else "lower it"
+        total, layers = sum(map(prod, shapes.values())), len(shapes)
+        count, most_of_all = round(density * total), total if all_allowed else total - layers
+        if not layers <= count <= most_of_all:
+            few = count < layers
+            way = f"raise it to {three_digits(layers / total, ceil)}" if few else "lower it"
+            if not few and most_of_all >= layers:
+                way += f" to {three_digits(most_of_all / total, floor)}"
             raise ValueError(
-                f"density {density} (global) is {count} of the {total} weights of {len(shapes)} layers, which need at "
-                f"least one each, and one of the other kind; {way}"
+                f"density {density} (global) is {count} of the {total} weights of {layers} layers, which need at "
+                f"least one each{'' if all_allowed else ', and one of the other kind'}; {way}"
             )
         return densities
     if distribution == "erk":

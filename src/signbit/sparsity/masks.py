@@ -44,6 +44,10 @@ class MaskedLayer(NamedTuple):
         mask = self.owner._buffers.get("weight_mask")
         return None if mask is None else mask.bool()
 
+    def unpruned(self) -> Tensor:
+        """`allowed`, where nothing is pruned all True."""
+        return torch.ones_like(self.mask) if self.allowed is None else self.allowed
+
 
 def masked_layers(model: nn.Module) -> Iterator[MaskedLayer]:
     """Yields the layers whose weight quantizer is a `MaskedQuantizer` ("twolevel", "ternary"), with a mask or not."""

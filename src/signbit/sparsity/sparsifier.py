@@ -1,7 +1,7 @@
 """Moves the masks of a model during its training, after each update of an optimizer."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import floor
 from typing import Any, final
 
@@ -148,13 +148,14 @@ class Sparsifier:
             layer.quantizer.dense_gradient = self.settings.method == "rigl" and not two
             if self.pattern is not None:
                 self.pattern.check(layer.name, layer.weight.shape, self.density)
+        self._all_allowed = not any(two_level)
         # Where half of a layer has either level there is nothing left to spend on it.
         self._targets = layer_densities(
             {layer.name: layer.weight.shape for layer in self.layers},
             self.density,
             distribution=self.settings.distribution,
             most=0.5 if any(two_level) else 1.0,
-            all_allowed=not any(two_level),
+            all_allowed=self._all_allowed,
         )
         if any(two_level) and self.density > 0.5:
             warnings.warn(
@@ -167,23 +168,33 @@ class Sparsifier:
         """Refuses a budget of more weights than `torch.nn.utils.prune` leaves."""
         if all(layer.allowed is None for layer in self.layers):
             return
-        whole = [torch.ones_like(layer.mask) if layer.allowed is None else layer.allowed for layer in self.layers]
-        pools = {layer.name: allowed for layer, allowed in zip(self.layers, whole, strict=True)}
-        if self.settings.distribution == "global":
-            pools = {"all layers": torch.cat([allowed.flatten() for allowed in whole])}
-        short: list[tuple[float, str]] = []
-        for (name, allowed), target in zip(pools.items(), self._targets, strict=False):
-            scores = torch.zeros(allowed.shape, device=allowed.device).masked_fill(~allowed, -torch.inf)
-            mask = largest_mask(scores, round(target * allowed.numel()), pattern=self.pattern)
-            needed, left = int(mask.sum()), int((mask & allowed).sum())
+        short = []
+        for name, needed, of, left in self._together() if self.settings.distribution == "global" else self._each():
             if left < needed:
-                text = f"{name}: density {self.density} takes {needed} of its {allowed.numel()} weights"
+                text = f"{name}: density {self.density} takes {needed} of its {of} weights"
                 short.append((left / needed, f"{text}, and torch.nn.utils.prune leaves {left} for them; prune less"))
         if short:
             share, text = min(short)
             fixed = self.pattern is not None and self.pattern.kind == "n:m"
             most = "" if fixed or share == 0 else three_digits(share * self.density, floor)
             raise ValueError(f"{text}{most and f', or lower the density to {most}'}")
+
+    def _each(self) -> Iterator[tuple[str, int, int, int]]:
+        """What pruning leaves of every layer: its name, weights needed, of how many, and those that can be had."""
+        for layer, target in zip(self.layers, self._targets, strict=True):
+            allowed = layer.unpruned()
+            scores = torch.zeros(allowed.shape, device=allowed.device).masked_fill(~allowed, -torch.inf)
+            mask = largest_mask(scores, round(target * allowed.numel()), pattern=self.pattern)
+            yield layer.name, int(mask.sum()), mask.numel(), int((mask & allowed).sum())
+
+    def _together(self) -> Iterator[tuple[str, int, int, int]]:
+        """The same of all layers together, each of which needs one."""
+        everything = 0
+        for layer in self.layers:
+            of, left = layer.mask.numel(), int(layer.unpruned().sum())
+            everything += left if self._all_allowed else min(left, of - 1)
+            yield layer.name, 1, of, left
+        yield "all layers", round(self.density * self._size), self._size, everything
 
     def _check_steps(self) -> None:
         method, every, anneal = self.settings.method, self.settings.period, self.settings.anneal
@@ -214,7 +225,7 @@ class Sparsifier:
         falling = self.settings.method in _FALLING
         if self.settings.distribution == "global":
             at = self._density(progress, self.density) if falling else self.density
-            return global_counts(rankings, at)
+            return global_counts(rankings, at, all_allowed=self._all_allowed)
         densities = [self._density(progress, target) if falling else target for target in self._targets]
         return [round(d * layer.mask.numel()) for d, layer in zip(densities, self.layers, strict=True)]
 
