@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
+from export.compare import scramble
+from signbit import nn as binary
 from signbit.export import to_graph, verify
 from signbit.models import create_model
 from signbit.packed import ImagePreparation
@@ -78,3 +81,39 @@ def test_with_swapped_roles_the_other_level_is_listed():
     assert verify(graph, model=model, samples=16).passed
     rows = [row for row in inspect(graph).rows if row.density is not None]
     assert [row.density for row in rows] == pytest.approx([0.05, 0.05], abs=0.002)
+
+
+def pooled(weight_quantizer):
+    """A max-pool before a batch norm, of which some scales are negative."""
+    convs = [
+        binary.BinaryConv2d(channels, 16, 3, input_quantizer="sign", weight_quantizer=weight_quantizer)
+        for channels in (16, 16)
+    ]
+    norms = [nn.BatchNorm2d(16), nn.BatchNorm2d(16), nn.BatchNorm2d(16)]
+    return nn.Sequential(nn.Conv2d(3, 16, 1), norms[0], convs[0], nn.MaxPool2d(2), norms[1], convs[1], norms[2])
+
+
+NETWORKS = {
+    "mnist_mlp": (GREY, {"widths": (64, 64)}),
+    "resnet18_cifar": (COLOUR, {"widths": (8, 16), "depths": (2, 2), "shortcut": "repeat"}),
+    "quicknet_small": (ImagePreparation(height=64, width=64), {}),
+    "pooled": (COLOUR, {}),
+}
+
+
+@pytest.mark.parametrize("domain", ["twolevel(density=0.1,granularity=filter)", "twolevel", "ternary(scale=none)"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_dense_file_beside_it_is_that_of_signs(name, domain):
+    image, options = NETWORKS[name]
+
+    def graph(weights):
+        if name == "pooled":
+            return to_graph(scramble(pooled(weights)), image=image)
+        return to_graph(create_model(name, weight_quantizer=weights, **options).eval(), image=image)
+
+    report, signs = inspect(graph(domain)), inspect(graph("sign"))
+    # What turns signs takes the name of the sign behind it, which is then longer.
+    spare = 8 if name == "pooled" and "twolevel" in domain else 0
+    for size in ("dense_bytes", "int8_bytes", "fp32_bytes"):
+        assert 0 <= getattr(report, size) - getattr(signs, size) <= spare
+    assert signs.dense_bytes == signs.file_bytes

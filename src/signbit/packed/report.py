@@ -6,8 +6,6 @@ and *float* (float32 or int8 weight). The two planes of a ternary weight are one
 + float, classifier included (some tables leave it out), mixed left out: the convention of Bi-Real Net and ReActNet.
 """
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
@@ -19,13 +17,12 @@ from signbit.packed.bits import Array
 from signbit.packed.container import dumps
 from signbit.packed.edges import Bits, Edge, Image, Int, Real
 from signbit.packed.graph import Graph
+from signbit.packed.one_bit import Product, one_bit_a_weight, ternary_layers
 from signbit.packed.operations import entropy, ones_additions, shared_kernel_ops
 from signbit.packed.schema import tensor_fields
-from signbit.packed.weights import Codebook, Dense, Gaps
+from signbit.packed.weights import Codebook, Gaps
 
 OPS_CONVENTION = "OPs = binary MACs / 64 + float MACs, classifier included, mixed MACs not"
-
-_Product = n.BinaryConv | n.BinaryLinear
 
 _OWN_NODE = {
     "Norm": "its mean and variance depend on the sample, so it cannot fold into thresholds",
@@ -65,8 +62,9 @@ class Row:
 class Report:
     """Rows and totals of a graph.
 
-    `dense_bytes` is the file of the same network with every weight of one bit, ternary ones too, in one bit, and all
-    else as stored; `fp32_bytes` and `int8_bytes` are that file with every weight in 4 bytes or 1.
+    `dense_bytes` is the file of the same network with weights of ±1, each in one bit, where this one has one-bit or
+    ternary weights (`packed.one_bit`), and other weights as stored; `fp32_bytes` and `int8_bytes` are that file with
+    every weight in 4 bytes or 1.
     """
 
     rows: tuple[Row, ...]
@@ -166,7 +164,7 @@ class Report:
 
 def inspect(graph: Graph) -> Report:
     """Counts what every node of `graph` holds and does."""
-    ternary = _ternary_layers(graph)
+    ternary = ternary_layers(graph)
     planes = {plane.name for layer in ternary.values() for plane in layer}
     rows = tuple(
         _ternary_row(graph, node, ternary[node.name])
@@ -175,7 +173,7 @@ def inspect(graph: Graph) -> Report:
         for node in graph.nodes
         if node.name not in planes
     )
-    dense = _one_bit_a_weight(graph, ternary)
+    dense = one_bit_a_weight(graph, ternary)
     dense_bytes = len(dumps(dense))
     rest = dense_bytes - sum(_weight_bytes(node) for node in dense.nodes)
     weights = sum(row.weights for row in rows)
@@ -188,49 +186,15 @@ def inspect(graph: Graph) -> Report:
     )
 
 
-def _ternary_layers(graph: Graph) -> dict[str, tuple[_Product, _Product]]:
-    """By the Add's name: two products of one input that an Add, and nothing else, makes one ternary weight."""
-    found: dict[str, tuple[_Product, _Product]] = {}
-    nodes = {node.name: node for node in graph.nodes}
-    uses = Counter([graph.output, *(source for node in graph.nodes for source in node.inputs)])
-    for add in graph.nodes:
-        if not isinstance(add, n.Add) or len(add.inputs) != 2 or any(uses[name] > 1 for name in add.inputs):
-            continue
-        first, second = (nodes.get(name) for name in add.inputs)
-        if not isinstance(first, _Product) or not isinstance(second, _Product):
-            continue
-        if first.inputs == second.inputs and first.filters == second.filters:
-            x = graph.edges[first.inputs[0]]
-            # No weight gets +2: where the first plane has -1 (a set bit), the second has it too.
-            if first.depth(x) == second.depth(x) and not np.any(_bits(first, x) > _bits(second, x)):
-                found[add.name] = first, second
-    return found
-
-
-def _one_bit_a_weight(graph: Graph, ternary: Mapping[str, tuple[_Product, _Product]]) -> Graph:
-    """The same network with other weights, each one bit in one bit: for its size alone."""
-    planes = {plane.name for layer in ternary.values() for plane in layer}
-    nodes = []
-    for node in graph.nodes:
-        if node.name in planes:
-            continue
-        product = replace(ternary[node.name][0], name=node.name) if node.name in ternary else node
-        if isinstance(product, _Product):
-            count = product.filters * product.depth(graph.edges[product.inputs[0]])
-            product = replace(product, weight=Dense(bits=np.zeros(-(-count // 8), np.uint8)))
-        nodes.append(product)
-    return replace(graph, nodes=tuple(nodes))
-
-
 def _rest_is_zero(node: n.Node) -> bool:
     """Whether the listed weights of a layer are all it adds: the others are 0, so no sum of all inputs is needed."""
-    if not isinstance(node, _Product) or not isinstance(node.weight, Gaps) or node.levels is None:
+    if not isinstance(node, Product) or not isinstance(node.weight, Gaps) or node.levels is None:
         return False
     levels = np.broadcast_to(node.levels, (node.filters, 2))
     return bool(np.all(levels[np.arange(node.filters), node.weight.rice >> 7] == 0))
 
 
-def _ternary_row(graph: Graph, add: n.Node, planes: tuple[_Product, _Product]) -> Row:
+def _ternary_row(graph: Graph, add: n.Node, planes: tuple[Product, Product]) -> Row:
     x = graph.edges[planes[0].inputs[0]]
     minus, plus = (_bits(plane, x) for plane in planes)
     counts = np.array([minus.sum(dtype=np.int64), (1 - plus).sum(dtype=np.int64)])
@@ -290,7 +254,7 @@ def _weights(node: n.Node, x: Edge) -> int:
     return 0
 
 
-def _bits(node: _Product, x: Edge) -> Array:
+def _bits(node: Product, x: Edge) -> Array:
     return node.weight.decode(node.filters, node.depth(x))
 
 
