@@ -118,7 +118,9 @@ def test_a_ternary_layer_is_one_row_and_one_weight_each(encode):
     signs = inspect(Graph({"input": Bits((16, 4, 4))}, (convolution("sum", "input", minus),), "sum"))
     (row,) = report.rows
     assert (row.name, row.op, row.packing) == ("sum", "BinaryConv", "packed")
-    assert (row.weights, row.binary_macs, report.binary_weights) == (1152, 1152 * 16, 1152)
+    assert (row.weights, row.binary_macs, row.ternary) == (1152, 1152 * 16, True)
+    assert (report.weights, report.binary_weights, report.ternary_weights) == (1152, 0, 1152)
+    assert (signs.weights, signs.binary_weights, signs.ternary_weights) == (1152, 1152, 0)
     p, q = minus.mean(), plus.mean()
     assert row.density == pytest.approx(p + q)
     assert row.entropy == pytest.approx(-p * np.log2(p) - q * np.log2(q) - (1 - p - q) * np.log2(1 - p - q))
@@ -128,6 +130,23 @@ def test_a_ternary_layer_is_one_row_and_one_weight_each(encode):
     others = ("dense_bytes", "int8_bytes", "fp32_bytes")
     assert [getattr(report, name) for name in others] == [getattr(signs, name) for name in others]
     assert signs.dense_bytes == signs.file_bytes
+
+
+def test_weights_of_one_bit_and_ternary_ones_are_told_apart():
+    minus, plus = weights(8, 144, 0.04), weights(8, 144, 0.04)
+    plus &= 1 - minus
+    planes = [convolution(f"sum.{n}", "cut", b) for n, b in (("minus", minus), ("plus", 1 - plus))]
+    cut = n.Threshold(name="cut", inputs=("first",), threshold=np.zeros(16, np.int32), direction=np.ones(16, np.int8))
+    nodes = (convolution("first", "input", weights(16, 27)), cut, *planes)
+    report = inspect(
+        Graph({"input": Bits((3, 4, 4))}, (*nodes, n.Add(name="sum", inputs=("sum.minus", "sum.plus"))), "sum")
+    )
+    assert "weights     1,584 (432 of one bit, 1,152 ternary)" in report.table().splitlines()
+    assert report.of_one_bit() == "432 of 1,584 weights in one bit, 1,152 ternary"
+    document = report.dict()
+    totals = {key: document["totals"][key] for key in ("weights", "binary_weights", "ternary_weights")}
+    assert totals == {"weights": 1584, "binary_weights": 432, "ternary_weights": 1152}
+    assert [row["ternary"] for row in document["nodes"]] == [False, False, True]
 
 
 def test_a_sum_of_other_layers_is_no_ternary_layer():
@@ -175,6 +194,8 @@ def test_kinds_of_macs(edge, binary, mixed, why):
 def test_text_and_json():
     report = inspect(network())
     text = report.table()
+    assert "weights     7,344 (6,912 of one bit)" in text.splitlines()
+    assert report.of_one_bit() == "6,912 of 7,344 weights in one bit"
     assert text.splitlines()[0].split()[:3] == ["node", "op", "output"]
     assert "conv: pad_value 0 costs a border correction" in text
     sizes = {"dense 1-bit": report.dense_bytes, "int8": report.int8_bytes, "float32": report.fp32_bytes}

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Output:
     packed.save(graph, target)
     totals = report.inspect(graph)
     text = (
-        f"{target}: {size(totals.file_bytes)}, {totals.binary_weights:,} of {totals.weights:,} weights in one bit; "
+        f"{target}: {size(totals.file_bytes)}, {totals.of_one_bit()}; "
         f"float32 {size(totals.fp32_bytes)}, int8 {size(totals.int8_bytes)}\n"
         f"next: {command('verify', target, '--run', source)}; {command('inspect', target)}; {command('bench', target)}"
     )

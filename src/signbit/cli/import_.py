@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> Output:
     packed.save(graph, target)
     totals = report.inspect(graph)
     text = (
-        f"{target}: {size(totals.file_bytes)}, {totals.binary_weights:,} of {totals.weights:,} weights in one bit\n"
+        f"{target}: {size(totals.file_bytes)}, {totals.of_one_bit()}\n"
         f"next: {command('verify', target)}; {command('inspect', target)}"
     )
     return Output(text, {"source": source, "file": target, **totals.dict()["totals"]})

@@ -38,7 +38,8 @@ class Row:
     share of one-bit weights with their filter's rarer sign, and of ternary ones that are not 0; `entropy` the bits a
     weight that a code of them must take: of the density, of minus, 0 and plus, or of the indices of a codebook.
     `operations` are the binary MACs that remain where only listed weights are added, or the sums of equal kernels
-    shared (`packed.operations`): the papers' counts, not how this engine runs a layer.
+    shared (`packed.operations`): the papers' counts, not how this engine runs a layer. `ternary` says that the weights
+    are of three values, 0 among them, and not of two.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Row:
     operations: float
     packing: str
     notes: tuple[str, ...] = ()
+    ternary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,13 @@ class Report:
 
     @property
     def binary_weights(self) -> int:
-        """Weights of one bit, or ternary."""
-        return sum(row.weights for row in self.rows if row.op.startswith("Binary"))
+        """Weights of one bit: of two values, whatever space they take."""
+        return sum(row.weights for row in self.rows if row.op.startswith("Binary") and not row.ternary)
+
+    @property
+    def ternary_weights(self) -> int:
+        """Weights of three values, none of which is counted as one bit."""
+        return sum(row.weights for row in self.rows if row.ternary)
 
     @property
     def weights(self) -> int:
@@ -113,12 +120,17 @@ class Report:
         """Operations by `OPS_CONVENTION`."""
         return self.binary_macs / 64 + self.float_macs
 
+    def of_one_bit(self) -> str:
+        """How many of all weights are of one bit, and how many ternary where some are, in words."""
+        return f"{self.binary_weights:,} of {self.weights:,} weights in one bit{self._ternary_too()}"
+
     def dict(self) -> dict[str, Any]:
         """Rows and totals as plain values, for JSON."""
         totals = {
             "weights": self.weights,
             "unpacked": self.unpacked,
             "binary_weights": self.binary_weights,
+            "ternary_weights": self.ternary_weights,
             "binary_macs": self.binary_macs,
             "mixed_macs": self.mixed_macs,
             "float_macs": self.float_macs,
@@ -144,12 +156,15 @@ class Report:
         notes = [f"  {row.name}: {note}" for row in self.rows for note in row.notes]
         return "\n".join([*text, *(["", "costs:"] if notes else []), *notes, "", *self._totals()])
 
+    def _ternary_too(self) -> str:
+        return f", {self.ternary_weights:,} ternary" if self.ternary_weights else ""
+
     def _totals(self) -> list[str]:
         layers = sum(1 for row in self.rows if row.weights)
         rest = f"; not {', '.join(self.unpacked)}" if self.unpacked else ""
         lines = [
             f"layers      {layers - len(self.unpacked)} of {layers} with weights are packed{rest}",
-            f"weights     {self.weights:,} ({self.binary_weights:,} of one bit)",
+            f"weights     {self.weights:,} ({self.binary_weights:,} of one bit{self._ternary_too()})",
             f"MACs        {self.binary_macs:,} binary, {self.mixed_macs:,} mixed, {self.float_macs:,} float",
             f"OPs         {self.ops:,.0f} ({OPS_CONVENTION})",
         ]
@@ -212,6 +227,7 @@ def _ternary_row(graph: Graph, add: n.Node, planes: tuple[Product, Product]) -> 
         bytes=first.bytes + second.bytes,
         operations=first.operations + second.operations,
         notes=first.notes + cost,
+        ternary=True,
     )
 
 
