@@ -64,6 +64,18 @@ def test_global_counts_give_the_whole_budget_and_no_more():
     assert global_counts([torch.zeros(2), torch.zeros(2)], 0.5, all_allowed=False) == [1, 1]
 
 
+def test_global_counts_share_equal_weights_out():
+    assert global_counts([torch.ones(100), torch.ones(10, 30)], 0.1) == [10, 30]
+    assert global_counts([torch.ones(7), torch.ones(7), torch.ones(7)], 11 / 21) == [4, 4, 3]
+    mixed = torch.cat([torch.full((5,), 2.0), torch.ones(5)])
+    assert global_counts([mixed, torch.ones(20)], 0.5) == [7, 8]
+    for count in range(4, 45):
+        sizes = [1, 3, 12, 30]
+        found = global_counts([torch.zeros(size) for size in sizes], count / 46)
+        assert sum(found) == count
+        assert all(1 <= n <= size for n, size in zip(found, sizes, strict=True))
+
+
 def test_global_counts_leave_out_what_is_never_chosen():
     few = torch.full((10,), -torch.inf)
     few[:2] = 1

@@ -50,6 +50,15 @@ def test_the_budget_holds(quantizer, method, distribution):
     assert all(torch.count_nonzero(layer.quantizer(layer.weight) == 1) <= layer.mask.sum() for layer in found.layers)
 
 
+@pytest.mark.parametrize("method", ["static", "set", "rigl"])
+def test_weights_of_one_size_take_a_global_budget_evenly(method):
+    model = network("ternary(surrogate=sign)")
+    for _, weight in named_binary_parameters(model):
+        weight.data = torch.where(weight < 0, -1.0, 1.0)
+    found = Sparsifier(model, SparsityConfig(density=0.1, method=method, distribution="global", every=5), steps=40)
+    assert [int(layer.mask.sum()) for layer in found.layers] == [231, 819]  # of 2304 and 8192, a largest one each first
+
+
 @pytest.mark.parametrize("quantizer", ["ternary", "twolevel"])
 def test_topk_at_every_update_is_the_budget_of_the_quantizer(quantizer):
     model, optimizer, found = sparse(quantizer, "topk", every=1, steps=20)

@@ -41,8 +41,8 @@ def erk(shapes: Sequence[Sequence[int]], density: float, *, most: float = 1.0) -
 def global_counts(rankings: Sequence[Tensor], density: float, *, all_allowed: bool = True) -> list[int]:
     """How many of each layer's weights are among the largest round(p·n) of all layers together.
 
-    Every layer's largest weight is one of them, and its smallest is not unless a layer may have all. They are fewer
-    where too few can be chosen at all.
+    Every layer's largest weight is one of them, and its smallest is not unless a layer may have all. Equal ones, such
+    as weights of ±1, are shared out by the layers' sizes. They are fewer where too few can be chosen at all.
 
     Args:
         rankings: what each layer's weights are ranked by, any shapes, on one scale; −inf: never chosen.
@@ -50,17 +50,27 @@ def global_counts(rankings: Sequence[Tensor], density: float, *, all_allowed: bo
         all_allowed: whether all weights of a layer may be chosen.
     """
     flat = torch.cat([ranking.flatten() for ranking in rankings])
-    ends = list(accumulate(ranking.numel() for ranking in rankings))
-    for start, end in pairwise([0, *ends]):
-        layer = flat[start:end]
+    ends = accumulate(ranking.numel() for ranking in rankings)
+    layers = [flat[start:end] for start, end in pairwise([0, *ends])]
+    for layer in layers:
         if not all_allowed:
             layer[layer.argmin()] = -torch.inf
         layer[layer.argmax()] = torch.inf
     count = min(round(density * flat.numel()), int((flat > -torch.inf).sum()))
-    chosen = flat.topk(count, sorted=False).indices
-    owners = torch.bucketize(chosen, torch.tensor(ends, device=chosen.device), right=True)
-    counts: list[int] = torch.bincount(owners, minlength=len(ends)).tolist()
-    return counts
+    cut = flat.topk(count, sorted=False).values.amin()
+    above = [int((layer > cut).sum()) for layer in layers]
+    level = [int((layer == cut).sum()) for layer in layers]
+    return [sure + more for sure, more in zip(above, _shared_out(count - sum(above), level), strict=True)]
+
+
+def _shared_out(count: int, among: Sequence[int]) -> list[int]:
+    """`count` in whole parts as near as can be to the proportions of `among`, none larger than its own."""
+    total = sum(among)
+    parts = [count * size // total for size in among]
+    last = sorted(range(len(among)), key=lambda i: count * among[i] % total, reverse=True)
+    for i in last[: count - sum(parts)]:
+        parts[i] += 1
+    return parts
 
 
 def layer_densities(
