@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/beside.h"
 #include "kernels/bitplane.h"
 
 namespace sb {
@@ -109,6 +110,7 @@ struct SparseTable {
   void (*plane)(const NumberCall& call);
   float list_cost;  // of a listed plane in the first cache, of what it costs dense lists
   float lane_cost;  // nanoseconds per lane, to look its total up in the table of a line
+  const BesideKernels* beside = nullptr;  // null where registers cannot
 };
 
 extern const SparseTable kGenericSparse;

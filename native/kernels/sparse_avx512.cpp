@@ -7,11 +7,8 @@
 namespace sb {
 namespace {
 
-#include "kernels/adders-inl.h"
+#include "kernels/beside-avx512-inl.h"
 #include "kernels/numbers-avx512-inl.h"
-#include "kernels/registers-avx512-inl.h"
-#include "kernels/shift-inl.h"
-#include "kernels/sparse-inl.h"
 
 }  // namespace
 
@@ -20,6 +17,7 @@ extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(15), sparse_wi
                                           number_lanes,
                                           plane_numbers,
                                           0.65f,
-                                          0.8f};
+                                          0.8f,
+                                          &kBeside};
 
 }  // namespace sb

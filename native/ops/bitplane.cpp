@@ -40,7 +40,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (may_be_dense) op->take_dense(signs, classes->outputs);
   if (layout == Layout::kChosen || layout == Layout::kMirrored)
     op->mirrored_ = MirroredConvolution::make(kernels.planes, shape, false);
-  if (!op->mirror_pays() || !op->mirrored_->take(signs, *classes)) op->mirrored_ = nullptr;
+  if (!op->pays_for_few(Form::kMirrored) || !op->mirrored_->take(signs, *classes)) op->mirrored_ = nullptr;
   if (op->mirrored_ == nullptr && op->sparse_ == nullptr && !op->dense()) return nullptr;
   op->classes_ = classes->outputs.classes;
   op->members_ = std::move(classes->members);
@@ -219,6 +219,7 @@ std::size_t BitplaneConvolution::tile_scratch() const {
                       round_up(inputs_.other_words(width), lane_words);
   if (sparse_ != nullptr) words += sparse_->scratch_words(width, inputs_);
   if (counts_) words += totals_.scratch_words(width, inputs_);
+  if (beside_ != nullptr) words += beside_->scratch_words();
   return words * sizeof(Word) + kAlignment;
 }
 
@@ -236,7 +237,7 @@ void BitplaneConvolution::run_tile(const Piece& piece, const Call& call, std::si
                   masks};
   inputs_.make(tile);
   if (counts_)
-    run_sums(tile, piece.form == Form::kSparse);
+    run_sums(tile, piece.form);
   else if (piece.form == Form::kPlanes)
     run_dense(tile);
   else if (!run_sparse(tile))

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "ops/beside_sums.h"
 #include "ops/bitplane_outputs.h"
 #include "ops/chain.h"
 #include "ops/convolution.h"
@@ -66,7 +67,7 @@ class BitplaneConvolution final : public Operator {
     std::size_t first_group() const { return filter_begin / group; }
     std::size_t end_group() const { return divide_up(filter_end, group); }
   };
-  enum class Form { kPacked, kPlanes, kMirrored, kSparse };
+  enum class Form { kPacked, kPlanes, kMirrored, kSparse, kBeside };
   // Rows that are computed in one way; planes are of `width`.
   struct Piece {
     Form form;
@@ -91,8 +92,9 @@ class BitplaneConvolution final : public Operator {
   void add_sparse_sums(const std::vector<const SignRows*>& products);
   // Whether the sparse form of these costs pays; it is then offered, and the dense one only if that pays too.
   bool keep_sparse(const double* costs);
-  bool sparse() const { return sparse_ != nullptr || sparse_sums_ != nullptr; }
-  double sparse_density() const { return sparse_ != nullptr ? sparse_->density() : sparse_sums_->density(); }
+  void add_beside_sums(const SparseRules& rules, const CountBases& bases);
+  bool sparse() const { return sparse_ != nullptr || sparse_sums_ != nullptr || beside_ != nullptr; }
+  double sparse_density() const;
   double listed_cost(const PlaneWidth& width) const {
     return sparse_ != nullptr ? sparse_->listed_cost(width) : sparse_sums_->listed_cost(width);
   }
@@ -107,7 +109,10 @@ class BitplaneConvolution final : public Operator {
   std::size_t cut(std::size_t rows, std::size_t down, std::size_t across, Share* parts) const;
   const char* name(const Piece& piece) const;
   double break_even(std::size_t rows) const;
-  bool mirror_pays() const;
+  // Of few rows that 32 filters share a register for.
+  double beside_cost(std::size_t rows, double share = 1) const;
+  // Whether a form for few positions is ever the cheapest.
+  bool pays_for_few(Form form) const;
   // Whether a form of these costs is the cheapest for some register that a usual batch fills.
   bool pays(const double* costs) const;
   std::size_t out_planes() const;
@@ -118,7 +123,7 @@ class BitplaneConvolution final : public Operator {
   bool run_sparse(const Tile& tile) const;
   std::size_t mask_classes(const Tile& tile, const Word** differing) const;
   void store(const Tile& tile) const;
-  void run_sums(const Tile& tile, bool sparse) const;
+  void run_sums(const Tile& tile, Form form) const;
   void count_groups(const Tile& tile, std::size_t end, std::size_t& done) const;
 
   const KernelTable& kernels_;
@@ -145,6 +150,7 @@ class BitplaneConvolution final : public Operator {
   WindowTotals totals_;
   std::vector<float> half_, middle_;
   std::unique_ptr<SparseSums> sparse_sums_;
+  std::unique_ptr<BesideSums> beside_;
 };
 
 }  // namespace sb

@@ -15,8 +15,8 @@ constexpr double kLeastSaved = 0.9;  // a division must leave less than this of 
 constexpr double kHandOver = 1000;   // nanoseconds until another thread begins
 // Rows of a real stream in pieces come slower from the cache than whole ones: by this at 28x28x128.
 constexpr double kStreamInPieces = 1.2;
-constexpr std::size_t kMirrorRows = 64;   // of maps of one position
-constexpr std::size_t kMostMirrored = 8;  // samples
+constexpr std::size_t kMirrorRows = 64;  // of maps of one position
+constexpr std::size_t kMostFewSamples = 8;
 
 // When the last of `threads` is done that take part after part, the first of them from the front, the others
 // from the back (`ThreadPool`).
@@ -59,6 +59,11 @@ BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, st
     if (cost < best.cost) best = {Form::kPlanes, &table_.widths[i], covered, cost};
     const double sparse = sparse_costs_[i] / static_cast<double>(covered);
     if (whole && sparse < best.cost) best = {Form::kSparse, &table_.widths[i], covered, sparse};
+  }
+  if (beside_ != nullptr) {
+    const std::size_t covered = std::min(left, kWordBits);
+    const double cost = beside_cost(covered, share) / static_cast<double>(covered);
+    if (cost < best.cost) best = {Form::kBeside, &table_.widths[table_.count - 1], covered, cost};
   }
   if (mirrored_ != nullptr && whole) {
     const std::size_t map = positions_ == 1 ? kMirrorRows : positions_ - first % positions_;
@@ -136,6 +141,7 @@ const char* BitplaneConvolution::name(const Piece& piece) const {
   static constexpr const char* kSparseWidths[] = {"sparse 64", "sparse 128", "sparse 256", "sparse 512"};
   if (piece.form == Form::kMirrored) return "mirrored";
   if (piece.form == Form::kPacked) return "popcount";
+  if (piece.form == Form::kBeside) return "sparse 16";
   const int place = std::bit_width(piece.width->lanes) - std::bit_width(kWordBits);
   return piece.form == Form::kSparse ? kSparseWidths[place] : kWidths[place];
 }
@@ -144,6 +150,7 @@ const char* BitplaneConvolution::name(const Piece& piece) const {
 double BitplaneConvolution::break_even(std::size_t rows) const {
   double other = std::isinf(packed_cost_) ? HUGE_VAL : packed_cost_ * static_cast<double>(rows);
   double least = HUGE_VAL, listed = 0;
+  if (beside_ != nullptr && rows <= kWordBits) least = beside_cost(rows), listed = beside_->listed_cost(rows);
   for (std::size_t i = 0; i < table_.count; ++i) {
     const auto tiles = static_cast<double>(divide_up(rows, table_.widths[i].lanes));
     other = std::min(other, dense_costs_[i] * tiles);
@@ -180,6 +187,12 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
       if (!std::isinf(cost))
         add(name({form, &table_.widths[i], 0, 0}), rows, cost * static_cast<double>(tiles), false);
     }
+  if (beside_ != nullptr) {
+    const std::size_t tiles = rows / kWordBits, rest = rows % kWordBits;
+    const double cost =
+        static_cast<double>(tiles) * beside_cost(kWordBits) + (rest > 0 ? beside_cost(rest) : 0);
+    add("sparse 16", rows, cost, false);
+  }
   if (mirrored_ != nullptr) add("mirrored", rows, mirrored_->cost(0, rows), false);
   for (Choice& choice : list)
     if (sparse() && choice.kernel.starts_with("sparse"))
@@ -187,10 +200,21 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
   return list;
 }
 
-// Mirrored wins for a few samples.
-bool BitplaneConvolution::mirror_pays() const {
-  for (std::size_t samples = 1; mirrored_ != nullptr && samples <= kMostMirrored; samples *= 2)
-    if (next_piece(0, samples * positions_).form == Form::kMirrored) return true;
+double BitplaneConvolution::sparse_density() const {
+  if (sparse_ != nullptr) return sparse_->density();
+  return sparse_sums_ != nullptr ? sparse_sums_->density() : beside_->density();
+}
+
+double BitplaneConvolution::beside_cost(std::size_t rows, double share) const {
+  const PlaneWidth& width = table_.widths[table_.count - 1];
+  const double totals = beside_->bases().signs() == nullptr ? 0 : totals_.cost(width, inputs_);
+  return input_costs_[table_.count - 1] + totals + share * beside_->cost(rows);
+}
+
+bool BitplaneConvolution::pays_for_few(Form form) const {
+  if (form == Form::kMirrored ? mirrored_ == nullptr : beside_ == nullptr) return false;
+  for (std::size_t samples = 1; samples <= kMostFewSamples; samples *= 2)
+    if (next_piece(0, samples * positions_).form == form) return true;
   return false;
 }
 

@@ -41,7 +41,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   op->take_dense(signs, all);
   if (levels == nullptr && (layout == Layout::kChosen || layout == Layout::kMirrored))
     op->mirrored_ = MirroredConvolution::make(kernels.planes, shape, true);
-  if (!op->mirror_pays() || !op->mirrored_->take(signs, op->bases_)) op->mirrored_ = nullptr;
+  if (!op->pays_for_few(Form::kMirrored) || !op->mirrored_->take(signs, op->bases_)) op->mirrored_ = nullptr;
   return op->dense() || op->sparse() || op->mirrored_ != nullptr ? std::move(op) : nullptr;
 }
 
@@ -62,14 +62,25 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
 
 void BitplaneConvolution::add_sparse_sums(const std::vector<const SignRows*>& products) {
   if (shape_.filters >= kMostFilters) return;
-  std::unique_ptr<SparseSums> sums = SparseSums::make(kernels_, shape_, products, bases_);
-  if (sums == nullptr) return;
+  const bool pair = products.size() == 2;
+  const std::optional<SparseRules> rules = count_rules(*products[0], pair ? products[1] : nullptr);
+  if (!rules.has_value()) return;
+  const CountBases bases(bases_, shape_.filters, depth_, pair);
+  auto sums = std::make_unique<SparseSums>(kernels_, *rules, depth_, bases);
   double costs[kMostWidths] = {};
   for (std::size_t i = 0; i < table_.count; ++i) {
     const PlaneWidth& width = table_.widths[i];
-    costs[i] = input_costs_[i] + sums->cost(width) + sum_cost(width, sums->signs() != nullptr);
+    costs[i] = input_costs_[i] + sums->cost(width) + sum_cost(width, !pair);
   }
   if (keep_sparse(costs)) sparse_sums_ = std::move(sums);
+  add_beside_sums(*rules, bases);
+}
+
+void BitplaneConvolution::add_beside_sums(const SparseRules& rules, const CountBases& bases) {
+  if (positions_ > kWordBits || table_.widths[table_.count - 1].lanes != kWordBits) return;
+  beside_ = BesideSums::make(kernels_, rules, depth_, bases);
+  if (!pays_for_few(Form::kBeside)) beside_ = nullptr;
+  if (beside_ != nullptr) inputs_.find_valid_taps();
 }
 
 // Of a tile, for what follows the counts, and the totals.
@@ -85,34 +96,48 @@ std::size_t BitplaneConvolution::out_planes() const {
                  : round_up(std::max(filters_.padded(), shape_.filters), kWordBits);
 }
 
-void BitplaneConvolution::run_sums(const Tile& tile, bool sparse) const {
+void BitplaneConvolution::run_sums(const Tile& tile, Form form) const {
   const std::size_t lane_words = tile.lane_words, filter_words = kCountRows * lane_words;
   const std::size_t streams = count_streams(tile.width.lanes), stream = tile.width.lanes / streams;
   const std::size_t column_bytes = tile.width.lanes * kCountBytes;
   auto* rows = reinterpret_cast<std::byte*>(tile.out + kCounted * filter_words);
+  Word* work = tile.valid + round_up(inputs_.other_words(tile.width), lane_words);
+  const CountBases* listed = nullptr;
+  if (form == Form::kSparse) listed = &sparse_sums_->bases();
+  if (form == Form::kBeside) listed = &beside_->bases();
   ChainLevels levels{};
-  if (sparse) levels.signs = sparse_sums_->signs();
+  if (listed != nullptr) levels.signs = listed->signs();
   if (!half_.empty()) levels.half = half_.data(), levels.middle = middle_.data();
   const float* totals = nullptr;
   if (levels.signs != nullptr || levels.half != nullptr)
-    totals = totals_.make(tile, inputs_, bases_,
-                          tile.valid + round_up(inputs_.other_words(tile.width), lane_words));
+    totals = totals_.make(tile, inputs_, bases_, work), work += totals_.scratch_words(tile.width, inputs_);
+  if (form == Form::kBeside) beside_->narrow(tile, work);
   std::size_t done = tile.first_group();
   for (std::size_t begin = tile.filter_begin; begin < tile.filter_end; begin += kCountedBlock) {
     const std::size_t end = std::min(begin + kCountedBlock, tile.filter_end);
-    sparse ? sparse_sums_->count(tile, begin, tile.out) : count_groups(tile, end, done);
-    const std::size_t first = sparse ? 0 : begin;  // of the counts that are kept
-    const std::size_t bits = sparse ? sparse_sums_->bits(begin) : filters_.bits + filters_.group - 1;
-    for (std::size_t f = 0, columns = count_columns(bits); f < end - begin; f += columns)
-      tile.width.spread(tile.out + (first + f) % kCounted * filter_words, bits,
-                        reinterpret_cast<Word*>(rows + f / columns * column_bytes));
+    ChainRows counts{kChainBytes, rows, streams * kCountBytes};
+    counts.column_stride = column_bytes;
+    if (form == Form::kBeside) {
+      const bool shorts = beside_->shorts(begin);
+      beside_->count(tile, work, begin, rows);
+      counts.source = shorts ? kChainShorts : kChainBytes;
+      counts.stride = kCountedBlock * (shorts ? 2 : 1);
+      counts.column_stride = kCountBytes;
+    } else {
+      const bool sparse = form == Form::kSparse;
+      sparse ? sparse_sums_->count(tile, begin, tile.out) : count_groups(tile, end, done);
+      const std::size_t first = sparse ? 0 : begin;  // of the counts that are kept
+      const std::size_t bits = sparse ? sparse_sums_->bits(begin) : filters_.bits + filters_.group - 1;
+      for (std::size_t f = 0, columns = count_columns(bits); f < end - begin; f += columns)
+        tile.width.spread(tile.out + (first + f) % kCounted * filter_words, bits,
+                          reinterpret_cast<Word*>(rows + f / columns * column_bytes));
+      if (bits > kMostByteBits) counts.source = kChainShorts;
+    }
+    counts.base = listed != nullptr ? listed->bases() : bases_.sums.data();
+    counts.scale = listed != nullptr ? -4 : -2;
+    counts.base_places = bases_.places.empty() ? nullptr : bases_.places.data();
     for (std::size_t s = 0; s * stream < tile.rows; ++s) {
-      ChainRows counts{bits > kMostByteBits ? kChainShorts : kChainBytes, rows + s * kCountBytes,
-                       streams * kCountBytes};
-      counts.column_stride = column_bytes;
-      counts.base = sparse ? sparse_sums_->bases() : bases_.sums.data();
-      counts.scale = sparse ? -4 : -2;
-      counts.base_places = bases_.places.empty() ? nullptr : bases_.places.data();
+      counts.rows = rows + s * kCountBytes;
       counts.levels = levels;
       if (totals != nullptr) counts.levels.totals = totals + s * stream;
       chain_->run_rows(counts, tile.call, tile.call.inputs + 1, tile.done + s * stream,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "base/memory.h"
 
@@ -15,46 +16,43 @@ std::size_t bits_of(const SparseRun& run) {
 
 }  // namespace
 
-std::unique_ptr<SparseSums> SparseSums::make(const KernelTable& kernels, const ConvolutionShape& shape,
-                                             const std::vector<const SignRows*>& products,
-                                             const SumBases& bases) {
-  const bool pair = products.size() == 2;
-  const std::optional<SparseRules> rules = count_rules(*products[0], pair ? products[1] : nullptr);
-  if (!rules.has_value()) return nullptr;
-  return std::unique_ptr<SparseSums>(new SparseSums(kernels, *rules, shape.depth(), pair, bases));
+CountBases::CountBases(const SumBases& sums, std::size_t filters, std::size_t depth, bool pair)
+    : bases_(sums.sums), outside_(sums.outside), all_(static_cast<std::int32_t>((pair ? 2 : 1) * depth)) {
+  if (!pair) signs_.assign(round_up(filters, kChainPadding), 0.0f);
 }
 
 // With A of r listed inputs -1 the sum is S - 2 r + 4 A where ones are rare, and the opposite where zeros
 // are. That of two products is 2 (r2 - r1) + 4 (A1 - A2), r1 ones of the first and r2 zeros of the second.
-// Inputs of padding 0 are +1 in S and in the lists; `bases` know what a filter must not count of them.
-SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std::size_t depth, bool pair,
-                       const SumBases& bases)
+// Inputs of padding 0 are +1 in S and in the lists; the bases given know what a filter must not count of
+// them.
+void CountBases::add(std::size_t f, const SparseRule& rule, std::size_t bits, bool is_subtracted) {
+  const auto added = static_cast<std::int32_t>(rule.added.size()),
+             subtracted = static_cast<std::int32_t>(rule.subtracted.size());
+  const std::int32_t origin = is_subtracted ? (1 << (bits - 1)) - 1 : 0;
+  std::int32_t constant = 2 * (added - subtracted) + 4 * origin, sign = signs_.empty() ? 0 : -1;
+  if (rule.inverted) constant = 4 * ((1 << bits) - 1) - 2 * added, sign = 1;
+  if (!signs_.empty()) signs_[f] = static_cast<float>(sign);
+  const std::size_t padded = bases_.size() / outside_.size();
+  for (std::size_t place = 0; place < outside_.size(); ++place)
+    bases_[place * padded + f] += static_cast<float>(constant + sign * outside_[place] - all_);
+}
+
+SparseSums::SparseSums(const KernelTable& kernels, const SparseRules& rules, std::size_t depth,
+                       CountBases bases)
     : table_(sparse_table(kernels)),
       planes_(kernels.planes),
       filters_(arrange(rules, depth, kBlock)),
-      depth_(depth) {
-  const std::size_t filters = rules.filters.size(), padded = round_up(filters, kChainPadding);
-  const auto all = static_cast<std::int32_t>((pair ? 2 : 1) * depth);
-  bases_ = bases.sums;
-  if (!pair) signs_.assign(padded, 0.0f);
-  blocks_.assign(divide_up(filters, kBlock), {0, 0, 0});
+      depth_(depth),
+      bases_(std::move(bases)) {
+  blocks_.assign(divide_up(rules.filters.size(), kBlock), {0, 0, 0});
   for (std::size_t i = 0; i < filters_.runs.size(); ++i) {
     const SparseRun& run = filters_.runs[i];
-    const std::size_t bits = bits_of(run);
     Block& block = blocks_[filters_.places[run.first] / kBlock];
     if (block.runs++ == 0) block.run = i;
-    block.bits = std::max(block.bits, bits);
+    block.bits = std::max(block.bits, bits_of(run));
     for (std::size_t entry = run.first; entry < run.first + run.count; ++entry) {
       const std::size_t f = filters_.places[entry];
-      const SparseRule& rule = rules.filters[f];
-      const auto added = static_cast<std::int32_t>(rule.added.size()),
-                 subtracted = static_cast<std::int32_t>(rule.subtracted.size());
-      const std::int32_t origin = run.subtracted > 0 ? (1 << (bits - 1)) - 1 : 0;
-      std::int32_t constant = 2 * (added - subtracted) + 4 * origin, sign = pair ? 0 : -1;
-      if (rule.inverted) constant = 4 * ((1 << bits) - 1) - 2 * added, sign = 1;
-      if (!pair) signs_[f] = static_cast<float>(sign);
-      for (std::size_t place = 0; place < bases.outside.size(); ++place)
-        bases_[place * padded + f] += static_cast<float>(constant + sign * bases.outside[place] - all);
+      bases_.add(f, rules.filters[f], bits_of(run), run.subtracted > 0);
       slots_.push_back(static_cast<std::uint16_t>(f % kBlock));
     }
   }

@@ -1,10 +1,13 @@
-// What sparse filters add to planes, for every usable table: planes moved to taps, and planes as numbers.
+// What sparse filters add to planes, for every usable table: planes moved to taps, planes as numbers, and
+// filters counted side by side.
+#include <algorithm>
+#include <cstddef>
 #include <vector>
 
 #include "base/bits.h"
 #include "base/memory.h"
 #include "check.h"
-#include "ops/sparse_filters.h"
+#include "ops/beside_sums.h"
 #include "plan/isa.h"
 
 namespace sb {
@@ -55,6 +58,58 @@ void test_numbers(const SparseTable& table) {
     }
 }
 
+SignRows random_signs(Random& random, std::size_t filters, std::size_t depth, int percent, bool rare) {
+  SignRows signs(filters, depth);
+  for (std::size_t f = 0; f < filters; ++f)
+    for (std::size_t k = 0; k < depth; ++k)
+      set_bit(signs.row(f), k, (random.between(1, 100) <= percent) == rare);
+  return signs;
+}
+
+// The sums of one product or two, of random planes.
+void test_beside(const KernelTable& kernels, std::size_t depth, std::size_t filters, std::size_t rows,
+                 int percent, bool pair) {
+  Random random(depth + filters);
+  std::vector<SignRows> signs = {random_signs(random, filters, depth, percent, true)};
+  if (pair) signs.push_back(random_signs(random, filters, depth, percent, false));
+  // Of some filters the other sign is rare.
+  for (std::size_t f = 0; !pair && f < filters; f += 3)
+    for (std::size_t k = 0; k < depth; ++k) set_bit(signs[0].row(f), k, !signs[0].get(f, k));
+  SumBases sums;
+  sums.sums.assign(round_up(filters, kChainPadding), static_cast<float>(signs.size() * depth));
+  sums.outside = {0};
+  const auto rules = count_rules(signs[0], pair ? &signs[1] : nullptr);
+  CHECK(rules.has_value());
+  const auto beside = BesideSums::make(kernels, *rules, depth, CountBases(sums, filters, depth, pair));
+  if (beside == nullptr) return;
+  std::vector<Word> planes(depth + kWordBits), work(beside->scratch_words(), ~Word{0});
+  for (Word& plane : planes) plane = random.next();
+  const Call call{};
+  const PlaneWidth& width = kernels.planes.widths[kernels.planes.count - 1];
+  const PlaneTile tile{width, call, 0, rows, 1, 0, planes.data(), nullptr, nullptr};
+  beside->narrow(tile, work.data());
+  for (std::size_t begin = 0; begin < filters; begin += SparseSums::kBlock) {
+    const std::size_t size = beside->shorts(begin) ? 2 : 1;
+    std::vector<std::byte> out(kWordBits * SparseSums::kBlock * size);
+    beside->count(tile, work.data(), begin, out.data());
+    for (std::size_t f = begin; f < std::min(begin + SparseSums::kBlock, filters); ++f)
+      for (std::size_t row = 0; row < rows; ++row) {
+        int sum = 0, total = 0;
+        for (std::size_t k = 0; k < depth; ++k) {
+          const int input = (planes[k] >> row & 1) != 0 ? -1 : 1;
+          total += input;
+          for (const SignRows& each : signs) sum += each.sign(f, k) * input;
+        }
+        const std::size_t at = (row * SparseSums::kBlock + f - begin) * size;
+        int count = std::to_integer<int>(out[at]);
+        if (size == 2) count += 256 * std::to_integer<int>(out[at + 1]);
+        const float sign = beside->bases().signs() == nullptr ? 0 : beside->bases().signs()[f];
+        CHECK(static_cast<float>(sum) ==
+              beside->bases().bases()[f] - 4 * static_cast<float>(count) + sign * static_cast<float>(total));
+      }
+  }
+}
+
 }  // namespace
 }  // namespace sb
 
@@ -64,6 +119,14 @@ int main() {
     for (std::size_t i = 0; i < kernels->planes.count; ++i)
       sb::test_shift(table.widths[i], kernels->planes.widths[i].lanes);
     sb::test_numbers(table);
+    for (std::size_t depth : {1, 2, 62, 63, 64, 65, 126, 127, 600, 3000})
+      for (std::size_t rows : {1, 15, 16, 17, 64})
+        for (bool pair : {false, true}) {
+          sb::test_beside(*kernels, depth, 70, rows, 5, pair);
+          sb::test_beside(*kernels, depth, 33, rows, 40, pair);
+        }
+    sb::test_beside(*kernels, 600, 1, 3, 0, true);
+    sb::test_beside(*kernels, 16000, 32, 64, 50, true);
   }
   return sb::test::finish();
 }
