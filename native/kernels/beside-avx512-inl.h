@@ -143,4 +143,53 @@ void narrow_planes(const NarrowCall& call) {
   }
 }
 
-constexpr BesideKernels kBeside = {narrow_planes, select_beside, 0.1f, 4.2f, 60};
+// Eight channels at a time.
+template <size_t kParts>
+void narrow_channels(const NarrowTapsCall& call) {
+  const __m512i fill = _mm512_set1_epi64((long long)call.fill);
+  const __m512i even = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0),
+                odd = _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1);
+  for (size_t c = 0; c < call.channels; c += 8) {
+    const __m512i a = _mm512_loadu_si512(call.sources + 2 * c),
+                  b = _mm512_loadu_si512(call.sources + 2 * c + 8);
+    const __m512i low = _mm512_permutex2var_epi64(a, even, b), high = _mm512_permutex2var_epi64(a, odd, b);
+    const __mmask8 there = (__mmask8)(call.channels - c < 8 ? (1u << (call.channels - c)) - 1 : 0xffu);
+    uint16_t* out = call.work + c;
+    for (size_t t = 0; t < call.taps; ++t, out += call.channels) {
+      const __m512i moved = _mm512_shrdv_epi64(low, high, _mm512_set1_epi64((long long)call.offsets[t]));
+      const __m512i planes = Lanes512::choose(_mm512_set1_epi64((long long)call.valid[t]), moved, fill);
+      SB_UNROLL for (size_t part = 0; part < kParts; ++part) _mm_mask_storeu_epi16(
+          out + part * call.taps * call.channels, there,
+          _mm512_cvtepi64_epi16(_mm512_srli_epi64(planes, (unsigned)(part * kBesideLanes))));
+    }
+  }
+}
+
+inline void narrow_taps(const NarrowTapsCall& call) {
+  constexpr size_t kInputs = kWindowPlanes - 1;
+  const size_t inputs = call.taps * call.channels;
+  switch (call.parts) {
+    case 1:
+      narrow_channels<1>(call);
+      break;
+    case 2:
+      narrow_channels<2>(call);
+      break;
+    case 3:
+      narrow_channels<3>(call);
+      break;
+    default:
+      narrow_channels<4>(call);
+  }
+  for (size_t part = 0; part < call.parts; ++part) {
+    const uint16_t* in = call.work + part * inputs;
+    uint16_t* out = call.out + part * call.out_stride;
+    for (size_t k = 0; k < inputs; k += kInputs, in += kInputs, out += kWindowPlanes) {
+      _mm512_storeu_si512(out, _mm512_loadu_si512(in));
+      _mm512_storeu_si512(out + 32, _mm512_loadu_si512(in + 32));
+      out[kInputs] = 0;
+    }
+  }
+}
+
+constexpr BesideKernels kBeside = {narrow_planes, narrow_taps, select_beside, 0.1f, 0.3f, 4.2f, 60};

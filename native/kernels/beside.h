@@ -38,12 +38,28 @@ struct BesideCall {
   bool shorts;
 };
 
+// The planes of all taps at once, made of the sources of a map: bit i of a channel at a tap is bit i + offset
+// of its two words where `valid`, else `fill`. Inputs follow one another in `work`, (part, tap, channel).
+struct NarrowTapsCall {
+  const uint64_t* sources;  // (channels in whole words, 2)
+  size_t channels, taps;
+  const uint64_t* offsets;  // per tap, below 64
+  const uint64_t* valid;    // per tap
+  uint64_t fill;
+  size_t parts;
+  uint16_t* work;
+  uint16_t* out;  // (part, out_stride)
+  size_t out_stride;
+};
+
 using RunBeside = void (*)(const BesideCall&);
 
 struct BesideKernels {
   void (*narrow)(const NarrowCall& call);
+  void (*narrow_taps)(const NarrowTapsCall& call);
   RunBeside (*select)(size_t bits);  // one of the sizes of sparse_bits
   float narrow_cost;                 // nanoseconds per input
+  float taps_cost;                   // per input, of all taps at once
   float window_cost;                 // per window
   float group_cost;                  // per 32 filters beside their windows
 };

@@ -85,17 +85,19 @@ double BesideSums::listed_cost(std::size_t rows) const {
 }
 
 double BesideSums::cost(std::size_t rows) const {
+  return listed_cost(rows) +
+         static_cast<double>(divide_up(rows, kBesideLanes) * groups_.size()) * kernels_.group_cost;
+}
+
+double BesideSums::input_cost(std::size_t rows, bool made) const {
   const auto parts = static_cast<double>(divide_up(rows, kBesideLanes));
-  return listed_cost(rows) + parts * (static_cast<double>(depth_) * kernels_.narrow_cost +
-                                      static_cast<double>(groups_.size()) * kernels_.group_cost);
+  return static_cast<double>(depth_) * (parts * kernels_.narrow_cost + (made ? 0 : kernels_.taps_cost));
 }
 
 std::size_t BesideSums::scratch_words() const { return kParts * part_words(); }
 
-void BesideSums::narrow(const PlaneTile& tile, Word* work) const {
-  for (std::size_t part = 0; part * kBesideLanes < tile.rows; ++part)
-    kernels_.narrow(
-        {tile.planes, depth_, part, reinterpret_cast<std::uint16_t*>(work + part * part_words())});
+void BesideSums::make(const PlaneTile& tile, const PlaneInputs& inputs, Word* work) const {
+  inputs.make_narrow(tile, kernels_, reinterpret_cast<std::uint16_t*>(work), beside_planes(depth_));
 }
 
 void BesideSums::count(const PlaneTile& tile, const Word* work, std::size_t begin, std::byte* out) const {

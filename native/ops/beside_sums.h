@@ -19,15 +19,17 @@ class BesideSums {
   static std::unique_ptr<BesideSums> make(const KernelTable& kernels, const SparseRules& rules,
                                           std::size_t depth, CountBases bases);
 
-  // Nanoseconds for the counts of so many rows, and what of it grows with the rare weights.
+  // Nanoseconds for the counts of so many rows, and what of it grows with the rare weights; for their planes,
+  // if those of the tile are `made`.
   double cost(std::size_t rows) const;
   double listed_cost(std::size_t rows) const;
+  double input_cost(std::size_t rows, bool made) const;
   double density() const { return density_; }
   // Words to work in.
   std::size_t scratch_words() const;
 
-  // The planes of 16 positions each, in `work`.
-  void narrow(const PlaneTile& tile, Word* work) const;
+  // The planes of 16 positions each, in `work`; those of the tile are made or not.
+  void make(const PlaneTile& tile, const PlaneInputs& inputs, Word* work) const;
   // Of the block of channels from `begin` on: (position, kBlock) of bytes, or of 16 bits if these are
   // `shorts`.
   void count(const PlaneTile& tile, const Word* work, std::size_t begin, std::byte* out) const;

@@ -235,7 +235,7 @@ void BitplaneConvolution::run_tile(const Piece& piece, const Call& call, std::si
                   std::max<std::size_t>(filters_.group, 1),
                   out,
                   masks};
-  inputs_.make(tile);
+  if (piece.form != Form::kBeside) inputs_.make(tile);
   if (counts_)
     run_sums(tile, piece.form);
   else if (piece.form == Form::kPlanes)

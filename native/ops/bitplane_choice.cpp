@@ -208,7 +208,9 @@ double BitplaneConvolution::sparse_density() const {
 double BitplaneConvolution::beside_cost(std::size_t rows, double share) const {
   const PlaneWidth& width = table_.widths[table_.count - 1];
   const double totals = beside_->bases().signs() == nullptr ? 0 : totals_.cost(width, inputs_);
-  return input_costs_[table_.count - 1] + totals + share * beside_->cost(rows);
+  const bool made = !inputs_.narrows_map();
+  const double inputs = beside_->input_cost(rows, made) + (made ? input_costs_[table_.count - 1] : 0);
+  return inputs + totals + share * beside_->cost(rows);
 }
 
 bool BitplaneConvolution::pays_for_few(Form form) const {

@@ -101,7 +101,9 @@ void BitplaneConvolution::run_sums(const Tile& tile, Form form) const {
   const std::size_t streams = count_streams(tile.width.lanes), stream = tile.width.lanes / streams;
   const std::size_t column_bytes = tile.width.lanes * kCountBytes;
   auto* rows = reinterpret_cast<std::byte*>(tile.out + kCounted * filter_words);
-  Word* work = tile.valid + round_up(inputs_.other_words(tile.width), lane_words);
+  Word* narrow = tile.valid + round_up(inputs_.other_words(tile.width), lane_words);
+  Word* work = narrow;
+  if (form == Form::kBeside) beside_->make(tile, inputs_, narrow), work += beside_->scratch_words();
   const CountBases* listed = nullptr;
   if (form == Form::kSparse) listed = &sparse_sums_->bases();
   if (form == Form::kBeside) listed = &beside_->bases();
@@ -109,9 +111,7 @@ void BitplaneConvolution::run_sums(const Tile& tile, Form form) const {
   if (listed != nullptr) levels.signs = listed->signs();
   if (!half_.empty()) levels.half = half_.data(), levels.middle = middle_.data();
   const float* totals = nullptr;
-  if (levels.signs != nullptr || levels.half != nullptr)
-    totals = totals_.make(tile, inputs_, bases_, work), work += totals_.scratch_words(tile.width, inputs_);
-  if (form == Form::kBeside) beside_->narrow(tile, work);
+  if (levels.signs != nullptr || levels.half != nullptr) totals = totals_.make(tile, inputs_, bases_, work);
   std::size_t done = tile.first_group();
   for (std::size_t begin = tile.filter_begin; begin < tile.filter_end; begin += kCountedBlock) {
     const std::size_t end = std::min(begin + kCountedBlock, tile.filter_end);
@@ -119,7 +119,7 @@ void BitplaneConvolution::run_sums(const Tile& tile, Form form) const {
     counts.column_stride = column_bytes;
     if (form == Form::kBeside) {
       const bool shorts = beside_->shorts(begin);
-      beside_->count(tile, work, begin, rows);
+      beside_->count(tile, narrow, begin, rows);
       counts.source = shorts ? kChainShorts : kChainBytes;
       counts.stride = kCountedBlock * (shorts ? 2 : 1);
       counts.column_stride = kCountBytes;

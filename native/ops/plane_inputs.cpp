@@ -59,8 +59,10 @@ void PlaneInputs::find_valid_taps() {
   if (!shifts_) return;
   const std::size_t taps = shape_.window.taps(), row = words_for(positions_);
   valid_.assign(taps * row, 0);
+  offsets_.clear();
   const Window& w = shape_.window;
   for (std::size_t t = 0; t < taps; ++t) {
+    offsets_.push_back(static_cast<std::uint64_t>(shift_of(shape_, t) - nearest_));
     const Reach down(t / w.kernel_x * w.dilation_y, w.top, shape_.in.height);
     const Reach right(t % w.kernel_x * w.dilation_x, w.left, shape_.in.width);
     for (std::size_t y = down.begin; y < down.end; ++y)
@@ -96,6 +98,30 @@ PlaneTile PlaneInputs::tile(const PlaneWidth& width, const Call& call, std::size
 void PlaneInputs::make(const PlaneTile& tile) const {
   shifts_ ? shift(tile) : gather(tile);
   std::fill_n(tile.planes + depth_ * tile.lane_words, tile.lane_words, Word{0});
+}
+
+void PlaneInputs::make_narrow(const PlaneTile& tile, const BesideKernels& kernels, std::uint16_t* out,
+                              std::size_t stride) const {
+  const std::size_t parts = divide_up(tile.rows, kBesideLanes);
+  if (!narrows_map()) {
+    make(tile);
+    for (std::size_t part = 0; part < parts; ++part)
+      kernels.narrow({tile.planes, depth_, part, out + part * stride});
+    return;
+  }
+  find_sources(tile);
+  NarrowTapsCall call;
+  call.sources = tile.sources;
+  call.channels = shape_.in.channels;
+  call.taps = shape_.window.taps();
+  call.offsets = offsets_.data();
+  call.valid = tile.valid;
+  call.fill = shape_.pad_value < 0 ? ~Word{0} : 0;
+  call.parts = parts;
+  call.work = reinterpret_cast<std::uint16_t*>(tile.planes);
+  call.out = out;
+  call.out_stride = stride;
+  kernels.narrow_taps(call);
 }
 
 // A sum over the channels moves to the taps as an input does.
@@ -146,8 +172,8 @@ void PlaneInputs::copy_lanes(const PlaneTile& tile, const Word* row, Word* out) 
   }
 }
 
-void PlaneInputs::shift(const PlaneTile& tile) const {
-  const std::size_t channels = shape_.in.channels, taps = shape_.window.taps();
+void PlaneInputs::find_sources(const PlaneTile& tile) const {
+  const std::size_t taps = shape_.window.taps();
   const std::size_t last = tile.first() + tile.rows - 1;
   // Rows of the samples that the tile lies in; what is asked for outside them is not valid.
   const auto begin = static_cast<std::ptrdiff_t>(tile.first() / positions_ * positions_);
@@ -163,15 +189,24 @@ void PlaneInputs::shift(const PlaneTile& tile) const {
                           tile.source_words);
         continue;
       }
+      if (to <= begin || from >= end) {
+        for (std::size_t i = 0; i < kWordBits; ++i) out[i * tile.source_words] = 0;
+        continue;
+      }
       Word block[kWordBits] = {};
       for (std::ptrdiff_t i = std::max(from, begin); i < std::min(to, end); ++i)
         block[i - from] = rows[i * static_cast<std::ptrdiff_t>(words_) + static_cast<std::ptrdiff_t>(w)];
       planes_.transpose(block, 1, out, tile.source_words);
     }
   }
-  const Window& window = shape_.window;
   for (std::size_t t = 0; t < taps; ++t)
     copy_lanes(tile, valid_.data() + t * words_for(positions_), tile.valid + t * tile.lane_words);
+}
+
+void PlaneInputs::shift(const PlaneTile& tile) const {
+  find_sources(tile);
+  const Window& window = shape_.window;
+  const std::size_t channels = shape_.in.channels, taps = window.taps();
   for (std::size_t t = 0; t < taps; t += window.kernel_x) {
     ShiftCall shift;
     shift.source = tile.sources;

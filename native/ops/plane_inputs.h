@@ -34,6 +34,9 @@ class PlaneInputs {
                  Word* others) const;
   // (inputs + 1, lanes): the inputs, then zeros.
   void make(const PlaneTile& tile) const;
+  // The same for 16 positions at a time, (part, beside_planes); then those of the tile may not be made.
+  void make_narrow(const PlaneTile& tile, const BesideKernels& kernels, std::uint16_t* out,
+                   std::size_t stride) const;
   // How many inputs of each position are 1, of a tile whose planes are made: (bits, lanes). `work` holds
   // bits * total_stride words.
   void sum(const PlaneTile& tile, std::size_t bits, Word* out, Word* work) const;
@@ -44,8 +47,11 @@ class PlaneInputs {
   void copy_lanes(const PlaneTile& tile, const Word* row, Word* out) const;
 
   bool shifts() const { return shifts_; }
+  // Whether planes of 16 positions are made of the map, not of planes.
+  bool narrows_map() const { return shifts_ && static_cast<std::size_t>(farthest_ - nearest_) < kWordBits; }
 
  private:
+  void find_sources(const PlaneTile& tile) const;
   void shift(const PlaneTile& tile) const;
   void gather(const PlaneTile& tile) const;
   std::size_t source_words(const PlaneWidth& width) const;
@@ -59,6 +65,7 @@ class PlaneInputs {
   bool shifts_ = false;  // every tap is the input map moved by a fixed number of positions
   std::ptrdiff_t nearest_ = 0, farthest_ = 0;  // the least and the largest of these numbers
   std::vector<Word> valid_;                    // (tap, position): the tap falls on the map
+  std::vector<std::uint64_t> offsets_;         // per tap, where it begins in the sources
 };
 
 }  // namespace sb

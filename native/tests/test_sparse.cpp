@@ -68,7 +68,7 @@ SignRows random_signs(Random& random, std::size_t filters, std::size_t depth, in
 
 // The sums of one product or two, of random planes.
 void test_beside(const KernelTable& kernels, std::size_t depth, std::size_t filters, std::size_t rows,
-                 int percent, bool pair) {
+                 int percent, bool pair, std::size_t stride = 1) {
   Random random(depth + filters);
   std::vector<SignRows> signs = {random_signs(random, filters, depth, percent, true)};
   if (pair) signs.push_back(random_signs(random, filters, depth, percent, false));
@@ -82,12 +82,24 @@ void test_beside(const KernelTable& kernels, std::size_t depth, std::size_t filt
   CHECK(rules.has_value());
   const auto beside = BesideSums::make(kernels, *rules, depth, CountBases(sums, filters, depth, pair));
   if (beside == nullptr) return;
-  std::vector<Word> planes(depth + kWordBits), work(beside->scratch_words(), ~Word{0});
-  for (Word& plane : planes) plane = random.next();
-  const Call call{};
+  // Windows of one position; with a stride they are gathered.
+  ConvolutionShape shape;
+  shape.in.channels = depth, shape.in.width = stride * rows;
+  shape.window.stride_x = stride, shape.window.out_width = rows;
+  PlaneInputs inputs(kernels, shape);
+  inputs.find_valid_taps();
+  CHECK(inputs.narrows_map() == (stride == 1));
   const PlaneWidth& width = kernels.planes.widths[kernels.planes.count - 1];
-  const PlaneTile tile{width, call, 0, rows, 1, 0, planes.data(), nullptr, nullptr};
-  beside->narrow(tile, work.data());
+  const std::size_t words = words_for(depth);
+  std::vector<Word> map(stride * rows * words), planes(inputs.plane_words(width) + kWordBits),
+      others(inputs.other_words(width)), work(beside->scratch_words(), ~Word{0});
+  for (std::size_t i = 0; i < map.size(); ++i)
+    map[i] = random.next() & low_bits(std::min(kWordBits, depth - i % words * kWordBits));
+  const auto* input = reinterpret_cast<const std::byte*>(map.data());
+  Call call{};
+  call.rows = rows, call.inputs = &input;
+  const PlaneTile tile = inputs.tile(width, call, 0, rows, planes.data(), others.data());
+  beside->make(tile, inputs, work.data());
   for (std::size_t begin = 0; begin < filters; begin += SparseSums::kBlock) {
     const std::size_t size = beside->shorts(begin) ? 2 : 1;
     std::vector<std::byte> out(kWordBits * SparseSums::kBlock * size);
@@ -96,7 +108,7 @@ void test_beside(const KernelTable& kernels, std::size_t depth, std::size_t filt
       for (std::size_t row = 0; row < rows; ++row) {
         int sum = 0, total = 0;
         for (std::size_t k = 0; k < depth; ++k) {
-          const int input = (planes[k] >> row & 1) != 0 ? -1 : 1;
+          const int input = get_bit(map.data() + row * stride * words, k) ? -1 : 1;
           total += input;
           for (const SignRows& each : signs) sum += each.sign(f, k) * input;
         }
@@ -123,7 +135,7 @@ int main() {
       for (std::size_t rows : {1, 15, 16, 17, 64})
         for (bool pair : {false, true}) {
           sb::test_beside(*kernels, depth, 70, rows, 5, pair);
-          sb::test_beside(*kernels, depth, 33, rows, 40, pair);
+          sb::test_beside(*kernels, depth, 33, rows, 40, pair, 2);
         }
     sb::test_beside(*kernels, 600, 1, 3, 0, true);
     sb::test_beside(*kernels, 16000, 32, 64, 50, true);
