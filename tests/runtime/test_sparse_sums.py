@@ -90,9 +90,7 @@ def test_random_blocks_equal_the_reference(native, agree, data):
         for layout in layouts:
             out, kernels = run(graph, inputs, isa, layout, expected)
             np.testing.assert_array_equal(out, expected, err_msg=f"{isa}, {layout}")
-            assert kernels[first_of(kind)] == (
-                "sparse bit-planes" if layout == "sparse" else "bit-planes"
-            )
+            assert kernels[first_of(kind)] == ("sparse bit-planes" if layout == "sparse" else "bit-planes")
 
 
 @pytest.mark.parametrize("kind", ["shared", "zero", "signs", "ternary"])
