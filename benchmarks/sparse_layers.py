@@ -7,8 +7,9 @@ Both run a chain of layers (C -> N -> C -> ...) on one thread, in the form that 
 weights of equal share and thresholds, the sparse one with weights {α, β} of mean 0 (`--kind zero`: {0, β}; `signs`: ±1;
 `ternary`), the sum that its filters share included. The time of a layer is the marginal one, as in layers.py: medians
 over rounds in which dense and all densities take turns. Outputs are checked against popcount, and one layer of one
-sample against the reference. `--peers` lets PyTorch's int8 convolutions with ReLU (oneDNN) take turns too, and prints
-their time and how many times as long as each of ours it is.
+sample against the reference. Printed is the time of the dense layer, and how many times as fast each density is. With
+`--peers` PyTorch's int8 convolutions with ReLU (oneDNN) take turns too: their time, and how many times as long as each
+of ours it is.
 """
 
 import argparse
@@ -143,8 +144,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable()
     print(f"{cpu_name()}, instruction set {options.isa}, 1 thread, {options.rounds} rounds, {options.kind}")
-    columns = ["layer", "batch", "dense µs", *(f"{density:g}" for density in options.densities)]
-    columns += [f"{PEER} µs (over {', '.join(columns[2:]).replace(' µs', '')})"] * options.peers
+    base = PEER if options.peers else "dense"
+    columns = ["layer", "batch", f"{base} µs", *["dense"] * options.peers, *(f"{p:g}" for p in options.densities)]
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     for batch in options.batch:
         for side, c, n in SHAPES:
@@ -164,11 +165,9 @@ def main() -> None:
                 for name, runs in engines.items():
                     times[name].append(marginal(runs, repeats))
             medians = {name: statistics.median(values) for name, values in times.items()}
-            peer = medians.pop(PEER, None)
-            over = [] if peer is None else [f"{peer:.0f} ({', '.join(f'{peer / t:.1f}' for t in medians.values())})"]
-            unit = medians.pop("dense")
-            row = " | ".join([*(f"{value:.0f} ({unit / value:.2f}x)" for value in medians.values()), *over])
-            print(f"| {side}x{side}, {c} → {n} | {batch} | {unit:.0f} | {row} |", flush=True)
+            unit = medians.pop(base)
+            ratios = " | ".join(f"{unit / time:.{1 if options.peers else 2}f}" for time in medians.values())
+            print(f"| {side}x{side}, {c} → {n} | {batch} | {unit:.0f} | {ratios} |", flush=True)
 
 
 if __name__ == "__main__":
