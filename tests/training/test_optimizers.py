@@ -7,7 +7,7 @@ from signbit.models import create_model
 from signbit.nn import BinaryLinear
 from signbit.optim import Bop, Bop2ndOrder, Hybrid, Latent
 from signbit.training import OptimConfig, Recipe, Schedule
-from signbit.training.optimizers import build_optimizer, build_schedulers, make_schedule
+from signbit.training.optimizers import BINARY, build_optimizer, build_schedulers, is_latent_free, make_schedule
 from signbit.training.recipe import DataConfig, ModelConfig
 
 BOP = OptimConfig(
@@ -63,6 +63,11 @@ def test_mistakes_are_answered(config: OptimConfig, message: str) -> None:
         build_optimizer(replace(RECIPE, optim=config), model())
     with pytest.raises(ValueError, match=r"real\.name: unknown optimizer 'bop'"):
         build_optimizer(replace(RECIPE, real=BOP), model())
+
+
+def test_which_optimizers_keep_no_latent_weights() -> None:
+    assert {name for name in BINARY if is_latent_free(name)} == {"bop", "bop2ndorder"}
+    assert not is_latent_free("bopp")
 
 
 def test_schedules_reach_their_groups_and_no_others() -> None:

@@ -8,14 +8,12 @@ from signbit.quantizers import MaskedQuantizer, RankedQuantizer, create_quantize
 from signbit.recipes.registry import get, names, optimizers
 from signbit.recipes.tuned import adam
 from signbit.sparsity import Distribution, Method, SparsityConfig
-from signbit.training import ModelConfig, OptimConfig, PenaltyConfig, Recipe
+from signbit.training import ModelConfig, OptimConfig, PenaltyConfig, Recipe, is_latent_free
 
 __all__ = ["VALUES", "sparse_recipe"]
 
 VALUES = {"twolevel": "twolevel", "ternary": "ternary", "signs": "twolevel(values=signs)", "subbit": "subbit"}
 """Short words for the quantizers that sparse weights have: {α, β}, {−s, 0, s}, ±1, kernels of few patterns."""
-
-_LATENT_FREE = ("bop", "bop2ndorder")
 
 
 def sparse_recipe(
@@ -57,7 +55,7 @@ def sparse_recipe(
         )
     if made.target is None and not masks:
         quantizer = _with(quantizer, f"density={density}")
-    latent_free = recipe.optim.name in _LATENT_FREE
+    latent_free = is_latent_free(recipe.optim.name)
     keeps = method != "topk" and quantizer.startswith("ternary")
     if latent_free and keeps and "surrogate" not in quantizer:
         # The surrogate of weights that stay at ±1 must not vanish there.

@@ -3,6 +3,7 @@
 from signbit.training.datasets import load_part
 from signbit.training.evaluate import Evaluation, evaluate, evaluate_run
 from signbit.training.module import InterruptError, TrainingError
+from signbit.training.optimizers import is_latent_free
 from signbit.training.parse import load_recipe, override, save_recipe, split_words, stage_recipes
 from signbit.training.recipe import DataConfig, LossConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
 from signbit.training.results import record_result
@@ -24,6 +25,7 @@ __all__ = [
     "TrainingError",
     "evaluate",
     "evaluate_run",
+    "is_latent_free",
     "load_part",
     "load_recipe",
     "load_run",

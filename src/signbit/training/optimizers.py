@@ -30,7 +30,7 @@ from signbit.optim import (
 from signbit.params import named_binary_parameters, named_real_weights
 from signbit.training.recipe import OptimConfig, Recipe, Schedule
 
-__all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "make_schedule"]
+__all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "is_latent_free", "make_schedule"]
 
 REAL: dict[str, type[Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -42,6 +42,11 @@ REAL: dict[str, type[Optimizer]] = {
 
 BINARY: dict[str, type[Optimizer]] = {"bamsprod": BAMSProd, "bop": Bop, "bop2ndorder": Bop2ndOrder, **REAL}
 """Optimizers of binary weights."""
+
+
+def is_latent_free(name: str) -> bool:
+    """Whether an optimizer keeps the weights themselves at ±1; False of a name that is none of `BINARY`."""
+    return issubclass(BINARY.get(name, Optimizer), LatentFree)
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> Hybrid:
@@ -59,7 +64,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> Hybrid:
     weights = list(named_real_weights(model))
     if not weights:
         return Hybrid(model, binary=None, real=real)
-    if issubclass(BINARY[recipe.optim.name], LatentFree):
+    if is_latent_free(recipe.optim.name):
         raise ValueError(
             f"optim.name: {recipe.optim.name} works on weights of ±1, and those of this network are real "
             "(weight_quantizer null); take an optimizer with latent weights, such as adam"

@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from signbit.params import named_binary_parameters
 from signbit.sparsity import density, density_penalty
+from signbit.training.optimizers import is_latent_free
 from signbit.training.recipe import Recipe
 
 __all__ = ["check_penalty", "penalty", "penalty_figures"]
-
-_LATENT_FREE = ("bop", "bop2ndorder")
 
 
 def check_penalty(recipe: Recipe) -> None:
@@ -19,7 +18,7 @@ def check_penalty(recipe: Recipe) -> None:
     Raises:
         ValueError: the optimizer of the binary weights keeps them at ±1.
     """
-    if recipe.penalty.share > 0 and recipe.optim.name in _LATENT_FREE:
+    if recipe.penalty.share > 0 and is_latent_free(recipe.optim.name):
         raise ValueError(
             f"penalty.share {recipe.penalty.share} pushes latent weights, of which {recipe.optim.name} has none; use "
             "--optim.name adam, or penalty.share 0"
