@@ -72,7 +72,7 @@ def test_a_dense_run_becomes_a_sparse_file(digits_run, tmp_path, capsys, values)
         (["--density", "0.1", "--out", "/"], "--out '/' is a folder; name a file, such as '/model.sbit'"),
         (["--density", "1e-6"], "density 1e-06 (uniform) is no weight of the"),
         (["--density", "0.1", "--sparsity.pattern", "1:4"], "sparsity.density 0.1 is not that of pattern 1:4"),
-        (["--density", "0.1", "--every", "5"], "unknown key 'every'; nearest:"),
+        (["--density", "0.1", "--every", "5"], "unknown key 'every'; did you mean"),
     ],
 )
 def test_one_sentence_for_every_mistake(digits_run, tmp_path, capsys, words, sentence):

@@ -60,7 +60,7 @@ def test_a_size_brings_all_to_one(root: Path) -> None:
         ({"size": "big"}, "size must be an integer"),
         ({"size": 8, "resize": 4}, "resize 4 is smaller"),
         ({"resize": 8}, "needs data.options.size"),
-        ({"width": 8}, "no option 'width'; it takes size, resize, grey"),
+        ({"width": 8}, "unknown option 'width'; known: size, resize, grey"),
     ],
 )
 def test_options_are_checked(root: Path, options: dict[str, object], message: str) -> None:

@@ -12,7 +12,7 @@ def test_names_are_sorted() -> None:
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match="unknown data set 'minst'; nearest: mnist"):
+    with pytest.raises(ValueError, match="unknown data set 'minst'; did you mean mnist"):
         load("minst")
     with pytest.raises(ValueError, match="split must be one of train, test, got 'val'"):
         load("digits", split="val")

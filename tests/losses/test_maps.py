@@ -33,7 +33,7 @@ def test_a_network_names_its_maps_itself():
 
 
 def test_a_module_that_is_not_there():
-    with pytest.raises(ValueError, match=r"no module '1\.2'; nearest: 1\.1, 1\.0"):
+    with pytest.raises(ValueError, match=r"no module '1\.2'; did you mean 1\.1 or 1\.0"):
         Maps(NET, ["1.2"])
     with pytest.raises(ValueError, match="Sequential does not say which feature maps it has; name modules, such as 0"):
         Maps(NET)

@@ -102,7 +102,7 @@ def test_the_weights_on_pixels_may_have_another_quantizer(stem):
         ({"norm": "group"}, r"norm must be one of batch, layer, got 'group'"),
         ({"num_classes": 0}, r"num_classes must be >= 1, got 0"),
         ({"pad_value": 2}, r"pad_value must be -1, 0, 1 or None, got 2"),
-        ({"first_pading": 0}, r"has no option 'first_pading'; nearest: first_padding"),
+        ({"first_pading": 0}, r"unknown option 'first_pading'; did you mean first_padding"),
     ],
 )
 def test_mistakes_are_answered(options, message):

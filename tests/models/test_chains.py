@@ -58,9 +58,9 @@ def test_hyphens_count_as_underscores() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mnist_ccn", {}, r"unknown model 'mnist_ccn'; nearest: mnist_cnn"),
+        ("mnist_ccn", {}, r"unknown model 'mnist_ccn'; did you mean mnist_cnn"),
         ("x", {}, r"unknown model 'x'; known: .*digits_cnn, .*mnist_cnn, mnist_mlp"),
-        ("mnist_cnn", {"width": (1,)}, r"model mnist_cnn has no option 'width'; nearest: widths"),
+        ("mnist_cnn", {"width": (1,)}, r"model mnist_cnn: unknown option 'width'; did you mean widths"),
         ("digits_cnn", {"widths": (8,) * 9}, r"pool 8x8 maps away"),
         ("digits_cnn", {"quantizer": "sing"}, r"unknown quantizer 'sing'"),
     ],

@@ -27,7 +27,7 @@ def test_arguments():
     [
         ("sing", "unknown quantizer 'sing'; did you mean sign"),
         ("aproxsign", "did you mean approxsign"),
-        ("qqqq", "did you mean approxsign, ede, fourier, identity, sign, subbit, swishsign, ternary, twolevel"),
+        ("qqqq", "known: approxsign, ede, fourier, identity, sign, subbit, swishsign, ternary, twolevel"),
         ("sign(klip=1)", "unexpected keyword argument 'klip'; sign takes clip, scale, scale_gradient"),
         ("sign(1.0)", "cannot be read; write NAME or NAME"),
         ("sign(clip=a.b)", "cannot be read"),

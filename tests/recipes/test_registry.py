@@ -57,10 +57,14 @@ def test_the_short_form_takes_the_tuned_settings_wherever_it_stands() -> None:
 @pytest.mark.parametrize(
     ("source", "words", "message"),
     [
-        ("minst-mlp", [], "unknown recipe 'minst-mlp'; nearest: mnist-mlp"),
-        ("digits", ["--optim", "bop2nd"], "recipe digits has no settings for optimizer 'bop2nd'; nearest: bop2ndorder"),
-        ("digits", ["--optim", "zzz"], "it has: bop2ndorder, bop, adam, bamsprod, amsgrad, sgd; or set optim.name"),
-        ("digits", ["--epoch", "3"], "unknown key 'epoch'; nearest: epochs"),
+        ("minst-mlp", [], "unknown recipe 'minst-mlp'; did you mean mnist-mlp"),
+        (
+            "digits",
+            ["--optim", "bop2nd"],
+            "recipe digits has no settings for optimizer 'bop2nd'; did you mean bop2ndorder",
+        ),
+        ("digits", ["--optim", "zzz"], "it has: bop2ndorder, bop, adam, bamsprod, amsgrad, sgd [(]or set optim.name"),
+        ("digits", ["--epoch", "3"], "unknown key 'epoch'; did you mean epochs"),
         ("none.yaml", [], r"recipe none\.yaml: No such file"),
         ("none.yaml", ["--optim", "bop"], "--optim bop needs a named recipe"),
     ],

@@ -92,8 +92,8 @@ def test_the_environment_forces_an_instruction_set(monkeypatch):
     assert runtime.compile(classifier(), isa="reference").isa == "reference"
 
 
-def test_an_unknown_instruction_set_names_the_nearest():
-    with pytest.raises(ValueError, match=r"isa 'referense' is not usable here; there is .*did you mean 'reference'\?"):
+def test_an_unknown_instruction_set_names_what_there_is():
+    with pytest.raises(ValueError, match=r"isa 'referense' is not usable here; there is .*, reference$"):
         runtime.compile(classifier(), isa="referense")
 
 

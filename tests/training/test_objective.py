@@ -139,7 +139,11 @@ TAUGHT = LossConfig(distribution=1.0)
         ({"loss": LossConfig()}, Five, "teacher= has nothing to teach"),
         ({}, None, r"the loss compares with a teacher; .* or in Python pass train\(\.\.\., teacher=network\)"),
         ({"loss": LossConfig(blocks=1.0)}, Five, "loss.maps: Sequential does not say which feature maps it has"),
-        ({"loss": LossConfig(blocks=1.0, maps=["stage3"])}, Five, r"loss\.maps: .* no module 'stage3'; nearest: stage"),
+        (
+            {"loss": LossConfig(blocks=1.0, maps=["stage3"])},
+            Five,
+            r"loss\.maps: .* no module 'stage3'; did you mean stage",
+        ),
         (
             {"loss": LossConfig(blocks=1.0, maps=["stem"])},
             Five,

@@ -50,8 +50,8 @@ def test_names_give_optimizers(config: OptimConfig, kind: type) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (OptimConfig(name="bopp"), r"optim\.name: unknown optimizer 'bopp'; nearest: bop"),
-        (OptimConfig(name="bop", options={"treshold": 1}), "unknown option 'treshold'; nearest: threshold"),
+        (OptimConfig(name="bopp"), r"optim\.name: unknown optimizer 'bopp'; did you mean bop"),
+        (OptimConfig(name="bop", options={"treshold": 1}), "unknown option 'treshold'; did you mean threshold"),
         (OptimConfig(name="bop", options={"lr": 2.0}), r"optim\.options: "),
         (OptimConfig(name="adam", options={"sigma": 1}), "adam: unknown option 'sigma'"),
         (OptimConfig(name="bop", schedules={"lr": Schedule()}), r"optim\.schedules: 'lr' is not a number"),
@@ -159,7 +159,10 @@ def test_options_of_some_parameters() -> None:
     ("groups", "message"),
     [
         ({"stam.*": {"weight_decay": 0.1}}, r"groups: 'stam\.\*' fits none of the parameters, such as stem"),
-        ({"*": {"wight_decay": 0.1}}, r"real\.groups\.\*: adam: unknown option 'wight_decay'; nearest: weight_decay"),
+        (
+            {"*": {"wight_decay": 0.1}},
+            r"real\.groups\.\*: adam: unknown option 'wight_decay'; did you mean weight_decay",
+        ),
         ({"*": {"lr": 0.1}}, r"real\.groups\.\*: lr has a schedule, which moves it for all"),
     ],
 )

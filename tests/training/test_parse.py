@@ -76,9 +76,9 @@ def test_overrides_change_only_their_key(words: list[str], expected: Recipe) -> 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--epoch", "5"], "unknown key 'epoch'; nearest: epochs"),
-        (["--optim.threshold", "1"], "unknown key 'optim.threshold'; nearest: optim.options.threshold"),
-        (["--optim.nam", "bop"], "unknown key 'optim.nam'; nearest: optim.name"),
+        (["--epoch", "5"], "unknown key 'epoch'; did you mean epochs"),
+        (["--optim.threshold", "1"], "unknown key 'optim.threshold'; did you mean optim.options.threshold"),
+        (["--optim.nam", "bop"], "unknown key 'optim.nam'; did you mean optim.name"),
         (["--zzz=1"], "unknown key 'zzz'; known: name, data, model, .*; `signbit recipes NAME` shows"),
         (["--data.augmentation", "x"], "'data.augmentation' is a group; set .*data.augmentation.crop_padding"),
         (["--epochs", "many"], "^epochs must be int, got many$"),
@@ -104,7 +104,7 @@ def test_mistakes_get_one_sentence(words: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("name: x\ndata: {name: digits, rot: 3}", r"unknown key 'data\.rot'; nearest: data\.root"),
+        ("name: x\ndata: {name: digits, rot: 3}", r"unknown key 'data\.rot'; did you mean data\.root"),
         ("- 1\n- 2", "holds list, not keys and values"),
         ("a: [", "not YAML"),
         ("name: x", "required"),

@@ -116,7 +116,7 @@ def test_a_dense_run_is_where_a_sparse_one_begins(
         (["--sparsity.every", "0"], r"sparsity\.every must be >= 1 updates, got 0"),
         (["--sparsity.method", "gmp"], r"sparsity\.method must be one of 'topk', 'flips', .* got gmp"),
         (["--sparsity.drop", "0"], r"sparsity\.drop must be in \(0, 1\], got 0"),
-        (["--sparsity.drops", "0.3"], r"unknown key 'sparsity\.drops'; nearest: sparsity\.drop"),
+        (["--sparsity.drops", "0.3"], r"unknown key 'sparsity\.drops'; did you mean sparsity\.drop"),
         (["--sparsity.pattern", "4:2", "--sparsity.method", "topk"], r"sparsity\.pattern must be N:M with 1 <= N < M"),
         (["--sparsity.every", "100"], r"sparsity\.every 100 leaves no move of the masks in 48 updates; lower every"),
         (

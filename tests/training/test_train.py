@@ -109,9 +109,9 @@ def test_a_resumed_run_ends_like_one_that_never_stopped(optim: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": {"name": "digits_cnm"}}, "unknown model 'digits_cnm'; nearest: digits_cnn"),
-        ({"optim": {"name": "bopp"}}, "unknown optimizer 'bopp'; nearest: bop"),
-        ({"data": {"name": "digit"}}, "unknown data set 'digit'; nearest: digits"),
+        ({"model": {"name": "digits_cnm"}}, "unknown model 'digits_cnm'; did you mean digits_cnn"),
+        ({"optim": {"name": "bopp"}}, "unknown optimizer 'bopp'; did you mean bop"),
+        ({"data": {"name": "digit"}}, "unknown data set 'digit'; did you mean digits"),
         ({"data": {"validation": "last:2000"}}, "must hold out between 1 and 1441"),
         ({"data": {"name": "mnist", "root": "nowhere"}}, r"no train-images-idx3-ubyte.*nowhere"),
         ({"model": {"name": "mnist_mlp"}}, r"mnist_mlp cannot take the 1x8x8 images of digits train .*model\.options"),

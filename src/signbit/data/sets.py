@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from signbit.data.digits import load_digits
 from signbit.data.folder import is_folder_of_classes, load_folder
 from signbit.data.idx import DIGITS, FASHION, load_idx
 from signbit.data.npz import load_npz
+from signbit.wording import check_choice, unknown
 
 SPLITS = ("train", "test")
 
@@ -73,14 +73,12 @@ def load(name: str, root: str | Path = "data", split: str = "train", **options: 
         DataError: files that are missing, truncated or inconsistent.
     """
     if name not in _LOADERS:
-        near = get_close_matches(name, _LOADERS, n=3)
-        raise ValueError(f"unknown data set {name!r}; {'nearest' if near else 'known'}: {', '.join(near or names())}")
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        raise ValueError(unknown("data set", name, names()))
+    check_choice("split", split, SPLITS)
     loader = _LOADERS[name]
     accepted = [*inspect.signature(loader).parameters][2:]
     for option in options:
         if option not in accepted:
-            plain = ", ".join(key for key in accepted if key != "image")
-            raise ValueError(f"data set {name} has no option {option!r}; it takes {plain or 'none'}")
+            plain = [key for key in accepted if key != "image"]
+            raise ValueError(f"data set {name}: {unknown('option', option, plain)}")
     return loader(Path(root), split, **options)

@@ -1,11 +1,13 @@
 """A student's feature maps held to a teacher's, one map against one."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
+
+from signbit.wording import check_choice
 
 __all__ = ["AttentionNorm", "attention_loss", "block_loss"]
 
@@ -24,8 +26,7 @@ def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], *, norm
         teacher: as many; spatial sizes must agree, channels need not. No gradient flows into them.
         norm: "l2" or "max".
     """
-    if norm not in get_args(AttentionNorm):
-        raise ValueError(f"norm must be one of {', '.join(get_args(AttentionNorm))}, got {norm!r}")
+    check_choice("norm", norm, AttentionNorm)
     _check(student, teacher, first=2)
     terms = []
     for own, other in zip(student, teacher, strict=True):

@@ -1,10 +1,11 @@
 """What modules inside a network give, while the network itself stays as it is."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, final
 
 from torch import Tensor, nn
+
+from signbit.wording import nearest, suggest
 
 __all__ = ["Maps"]
 
@@ -29,11 +30,8 @@ class Maps:
         known = dict(network.named_modules())
         for name in self.names:
             if name not in known or not name:
-                near = get_close_matches(name, known, n=3)
-                raise ValueError(
-                    f"the network has no module {name!r}; {'nearest' if near else 'known'}: "
-                    f"{', '.join(near or [key for key, _ in network.named_children()])}"
-                )
+                children = [key for key, _ in network.named_children()]
+                raise ValueError(f"the network has no module {name!r}; {suggest(nearest(name, known), children)}")
         self._handles = [known[name].register_forward_hook(self._keeper(name)) for name in self.names]
 
     def _keeper(self, name: str) -> Any:

@@ -1,7 +1,7 @@
 """The exchangeable parts of a block, by name: norms, activations behind a block, shortcuts."""
 
 from collections import OrderedDict
-from typing import Literal, final, get_args
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from signbit.nn import BinaryConv2d, ChannelNorm, Hardtanh, RPReLU, TwoSlopePReLU
+from signbit.wording import check_choice
 
 __all__ = [
     "Activation",
@@ -36,7 +37,7 @@ def make_norm(norm: Norm, channels: int, *, flat: bool = False) -> nn.Module:
         channels: size of the second dimension of its input.
         flat: whether the input is (N, channels), not (N, channels, H, W).
     """
-    _expect("norm", norm, Norm)
+    check_choice("norm", norm, Norm)
     if norm == "layer":
         return ChannelNorm(channels)
     return nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)
@@ -50,7 +51,7 @@ def make_activation(activation: Activation, channels: int) -> nn.Module:
             "two-slope" (AdaBin).
         channels: size of the second dimension of its input.
     """
-    _expect("activation", activation, Activation)
+    check_choice("activation", activation, Activation)
     match activation:
         case "none":
             return nn.Identity()
@@ -88,7 +89,7 @@ def make_shortcut(
         norm: see `make_norm`; only "conv" and "binary" have one.
         quantizer: sign of the inputs of "binary", by name; None, for a float twin, makes it "conv".
     """
-    _expect("shortcut", shortcut, Shortcut)
+    check_choice("shortcut", shortcut, Shortcut)
     if stride == 1 and inputs == outputs:
         return nn.Identity()
     parts: OrderedDict[str, nn.Module] = OrderedDict()
@@ -178,8 +179,3 @@ def _expect_wider(inputs: int, outputs: int) -> None:
             f"a shortcut without weights cannot narrow {inputs} channels to {outputs}; use shortcut='conv', "
             "or widths that do not fall"
         )
-
-
-def _expect(name: str, value: str, allowed: object) -> None:
-    if value not in get_args(allowed):
-        raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")

@@ -2,13 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from fnmatch import fnmatch
 from typing import Any, TypeVar
 
 from torch import nn
 
 from signbit.models.network import FeatureMaps, Network
+from signbit.wording import unknown
 
 __all__ = ["create_model", "image_shape", "list_models", "model_options", "register_model"]
 
@@ -80,10 +80,7 @@ def create_model(
     known = model_options(name)
     for option in options:
         if option not in known:
-            near = get_close_matches(option, known, n=1) or known
-            raise ValueError(
-                f"model {name} has no option {option!r}; {'nearest' if len(near) == 1 else 'known'}: {', '.join(near)}"
-            )
+            raise ValueError(f"model {name}: {unknown('option', option, known)}")
     for key, value in (("num_classes", num_classes), ("in_chans", in_chans)):
         if value is not None:
             if value < 1:
@@ -109,8 +106,5 @@ def model_options(name: str) -> tuple[str, ...]:
 def _builder(name: str) -> Builder:
     builder = _BUILDERS.get(name.replace("-", "_"))
     if builder is None:
-        near = get_close_matches(name, _BUILDERS, n=3)
-        raise ValueError(
-            f"unknown model {name!r}; {'nearest' if near else 'known'}: {', '.join(near or list_models())}"
-        )
+        raise ValueError(unknown("model", name, list_models()))
     return builder

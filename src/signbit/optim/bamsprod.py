@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, final, get_args
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from signbit.optim.strict import StrictOptimizer, blocks
 from signbit.quantizers.scale import Scale
+from signbit.wording import check_choice
 
 __all__ = [
     "BAMSProd",
@@ -176,8 +177,7 @@ class BAMSProd(StrictOptimizer):
         if not group["kappa"] > 0:
             raise ValueError(f"kappa must be > 0, got {group['kappa']}; inf turns the bound off")
         for key, choices in (("error", ErrorMeasure), ("granularity", Granularity), ("scale", Scale)):
-            if group[key] not in get_args(choices):
-                raise ValueError(f"{key} must be one of {', '.join(get_args(choices))}, got {group[key]!r}")
+            check_choice(key, group[key], choices)
         if group["scale"] == "none" and group["error"] == "relative_l2":
             raise ValueError("error 'relative_l2' has no bound with scale 'none'; use error='mean_abs' or scale='mean'")
         if group["granularity"] == "element" and group["scale"] == "mean":

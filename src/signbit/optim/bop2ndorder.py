@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final, get_args
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from typing_extensions import override
 from signbit.optim.bop import flip_where_positive
 from signbit.optim.latent_free import LatentFree, Tensors, check_rate, check_threshold, count_refused, use_foreach
 from signbit.optim.strict import blocks
+from signbit.wording import check_choice
 
 __all__ = ["Bop2ndOrder", "Correction", "bop2ndorder_refused", "bop2ndorder_update", "bop2ndorder_update_foreach"]
 
@@ -164,10 +165,7 @@ class Bop2ndOrder(LatentFree):
         check_rate("lr", group["lr"], scheduled=scheduled)
         check_rate("sigma", group["sigma"], scheduled=scheduled)
         check_threshold(group["threshold"])
-        if group["correction"] not in get_args(Correction):
-            raise ValueError(
-                f"correction must be one of {', '.join(get_args(Correction))}, got {group['correction']!r}"
-            )
+        check_choice("correction", group["correction"], Correction)
         if not 0 <= group["eps"] < math.inf:
             raise ValueError(f"eps must be >= 0 and finite, got {group['eps']}")
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import NamedTuple, final, get_args
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -12,8 +12,9 @@ from signbit.quantizers.budget import Granularity, check_budget, check_fractions
 from signbit.quantizers.quantizer import Quantizer
 from signbit.quantizers.registry import create_estimator
 from signbit.quantizers.signs import SignQuantizer
+from signbit.wording import check_choice
 
-__all__ = ["Encoding", "RankedQuantizer", "check_choices", "expect_distinct"]
+__all__ = ["Encoding", "RankedQuantizer", "expect_distinct"]
 
 
 class Encoding(NamedTuple):
@@ -55,7 +56,7 @@ class RankedQuantizer(Quantizer, ABC):
         anneal: float,
         all_allowed: bool,
     ) -> None:
-        check_choices(granularity=(granularity, Granularity))
+        check_choice("granularity", granularity, Granularity)
         check_fractions(density=density, start=start, anneal=anneal)
         estimator = create_estimator(surrogate)
         if density is None:
@@ -120,17 +121,6 @@ class RankedQuantizer(Quantizer, ABC):
     @final
     def _expect_budget(self, n: int) -> None:
         check_budget(self.target, n, granularity=self.granularity, all_allowed=self._all_allowed)
-
-
-def check_choices(**choices: tuple[object, object]) -> None:
-    """Checks that every named value is one of its `Literal`'s.
-
-    Args:
-        choices: name → value and `Literal`.
-    """
-    for name, (value, allowed) in choices.items():
-        if value not in get_args(allowed):
-            raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
 
 
 def expect_distinct(rows: Tensor, granularity: Granularity, *, what: str = "values") -> None:

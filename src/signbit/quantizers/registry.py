@@ -1,7 +1,6 @@
 """Quantizers by name, so that a string works in a configuration and on the command line."""
 
 import ast
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from signbit.quantizers.signs import (
     SignQuantizer,
     SwishSign,
 )
+from signbit.wording import unknown
 
 __all__ = ["create_estimator", "create_quantizer", "list_quantizers", "register"]
 
@@ -68,8 +68,7 @@ def create_quantizer(spec: str | Quantizer) -> Quantizer:
         return spec
     name, arguments = _parse(spec)
     if name not in _FACTORIES:
-        near = difflib.get_close_matches(name, _FACTORIES, n=3, cutoff=0.5) or list_quantizers()
-        raise ValueError(f"unknown quantizer {name!r}; did you mean {', '.join(near)}?")
+        raise ValueError(unknown("quantizer", name, list_quantizers()))
     factory = _FACTORIES[name]
     try:
         inspect.signature(factory).bind(**arguments)

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import final, get_args
+from typing import final
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from signbit.quantizers import surrogates
 from signbit.quantizers.quantizer import Quantizer
 from signbit.quantizers.scale import Scale, ScaleGradient, divide_gradient, filter_mean
 from signbit.quantizers.sign import sign_with_surrogate
+from signbit.wording import check_choice
 
 __all__ = ["ApproxSign", "ClippedSign", "EdeSign", "FourierSign", "IdentitySign", "SignQuantizer", "SwishSign"]
 
@@ -35,9 +36,8 @@ class SignQuantizer(Quantizer):
         scale_gradient: ScaleGradient = "detached",
         **schedules: Callable[[float], float],
     ) -> None:
-        for name, value, allowed in (("scale", scale, Scale), ("scale_gradient", scale_gradient, ScaleGradient)):
-            if value not in get_args(allowed):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(allowed))}, got {value!r}")
+        check_choice("scale", scale, Scale)
+        check_choice("scale_gradient", scale_gradient, ScaleGradient)
         super().__init__(**schedules)
         self.scaling = scale
         self.scale_gradient = scale_gradient

@@ -9,12 +9,13 @@ from typing_extensions import override
 
 from signbit.quantizers.budget import Granularity, check_fractions, rows_of
 from signbit.quantizers.codebooks import budget_cut, draw, frequent, nearest, numbers, patterns
-from signbit.quantizers.ranked import Encoding, RankedQuantizer, check_choices, expect_distinct
+from signbit.quantizers.ranked import Encoding, RankedQuantizer, expect_distinct
 from signbit.quantizers.registry import register
 from signbit.quantizers.scale import Scale, filter_mean
 from signbit.quantizers.sign import code_with_surrogate, sign
 from signbit.quantizers.signs import SignQuantizer
 from signbit.quantizers.splits import free_split, group_means, largest
+from signbit.wording import check_choice
 
 __all__ = ["SubBit"]
 
@@ -83,7 +84,9 @@ class SubBit(RankedQuantizer):
     ) -> None:
         values = ("signs" if density is None else "closed") if values is None else values
         codebook = ("learned" if density is None else "frequent") if codebook is None else codebook
-        check_choices(values=(values, Values), codebook=(codebook, Choice), scale=(scale, Scale))
+        check_choice("values", values, Values)
+        check_choice("codebook", codebook, Choice)
+        check_choice("scale", scale, Scale)
         check_fractions(bits=bits)
         if every < 0 or group < 2:
             raise ValueError(f"every must be >= 0 and group >= 2, got every={every}, group={group}")

@@ -9,12 +9,13 @@ from typing_extensions import override
 
 from signbit.quantizers.budget import Granularity, rows_of
 from signbit.quantizers.mask import MaskedQuantizer
-from signbit.quantizers.ranked import Encoding, check_choices, expect_distinct
+from signbit.quantizers.ranked import Encoding, expect_distinct
 from signbit.quantizers.registry import register
 from signbit.quantizers.scale import Scale
 from signbit.quantizers.sign import code_with_surrogate, sign
 from signbit.quantizers.signs import SignQuantizer
 from signbit.quantizers.splits import check_ones, given_split, largest, zero_split
+from signbit.wording import check_choice
 
 __all__ = ["Ternary", "TernarySplit", "ternary_split"]
 
@@ -87,7 +88,7 @@ class Ternary(MaskedQuantizer):
         start: float = 0.5,
         anneal: float = 0.6,
     ) -> None:
-        check_choices(scale=(scale, Scale))
+        check_choice("scale", scale, Scale)
         super().__init__(
             density=density,
             granularity=granularity,

@@ -9,11 +9,12 @@ from typing_extensions import override
 
 from signbit.quantizers.budget import Granularity, rows_of
 from signbit.quantizers.mask import MaskedQuantizer
-from signbit.quantizers.ranked import Encoding, check_choices, expect_distinct
+from signbit.quantizers.ranked import Encoding, expect_distinct
 from signbit.quantizers.registry import register
 from signbit.quantizers.sign import code_with_surrogate
 from signbit.quantizers.signs import SignQuantizer
 from signbit.quantizers.splits import Split, at_most_split, exact_split, free_split, given_split, largest, zero_split
+from signbit.wording import check_choice
 
 __all__ = ["Budget", "Tails", "TwoLevel", "Values"]
 
@@ -173,7 +174,9 @@ def _whole(u: Tensor) -> Tensor:
 
 def _closed(values: str, budget: str, tails: str) -> bool:
     """Checks the choices and whether they go together; whether the values are found in closed form."""
-    check_choices(values=(values, Values), budget=(budget, Budget), tails=(tails, Tails))
+    check_choice("values", values, Values)
+    check_choice("budget", budget, Budget)
+    check_choice("tails", tails, Tails)
     closed = values in ("closed", "zero")
     if budget == "at_most" and values != "closed":
         raise ValueError(f"budget='at_most' compares errors of closed values; use values='closed', got {values!r}")

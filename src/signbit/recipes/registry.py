@@ -1,7 +1,6 @@
 """Recipes by name, each tuned for several optimizers, and the words of a command line on top of one."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from signbit.recipes import bop, bop2ndorder
@@ -22,6 +21,7 @@ from signbit.recipes.sbnn import (
 from signbit.recipes.subbit import SUBBIT_CIFAR10, SUBBIT_IMAGENET
 from signbit.recipes.tuned import variant, with_untuned
 from signbit.training import Recipe, load_recipe, override, split_words
+from signbit.wording import nearest, suggest, unknown
 
 __all__ = ["get", "groups", "names", "note", "optimizers", "parse"]
 
@@ -99,10 +99,10 @@ def get(name: str, optim: str | None = None) -> Recipe:
     if optim is None:
         return next(iter(variants.values()))
     if optim not in variants:
-        near = get_close_matches(optim, variants, n=3)
+        others = suggest(nearest(optim, variants), variants, what="it has")
         raise ValueError(
-            f"recipe {name} has no settings for optimizer {optim!r}; {'nearest' if near else 'it has'}: "
-            f"{', '.join(near or variants)}; or set optim.name and optim.options yourself"
+            f"recipe {name} has no settings for optimizer {optim!r}; {others} (or set optim.name and optim.options "
+            "yourself)"
         )
     return variants[optim]
 
@@ -136,6 +136,5 @@ def _variants(name: str) -> dict[str, Recipe]:
 
 def _entry(name: str) -> Entry:
     if name not in _ENTRIES:
-        near = get_close_matches(name, _ENTRIES, n=3)
-        raise ValueError(f"unknown recipe {name!r}; {'nearest' if near else 'known'}: {', '.join(near or names())}")
+        raise ValueError(unknown("recipe", name, names()))
     return _ENTRIES[name]

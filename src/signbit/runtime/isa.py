@@ -1,6 +1,5 @@
 """Which instruction sets can run a model here, and which one is chosen."""
 
-import difflib
 import os
 from functools import cache
 
@@ -31,7 +30,5 @@ def choose(isa: str | None) -> str:
     usable = isas()
     name, origin = (isa, "isa") if isa is not None else (os.environ.get(VARIABLE) or usable[0], VARIABLE)
     if name not in usable:
-        near = difflib.get_close_matches(name, usable, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{origin} {name!r} is not usable here; there is {', '.join(usable)}{hint}")
+        raise ValueError(f"{origin} {name!r} is not usable here; there is {', '.join(usable)}")
     return name

@@ -1,10 +1,11 @@
 """What a budget with masks is made of, as one frozen value."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from signbit.sparsity.budgets import Distribution
 from signbit.sparsity.selection import parse_pattern
+from signbit.wording import check_choice
 
 __all__ = ["Criterion", "Method", "SparsityConfig"]
 
@@ -49,10 +50,7 @@ class SparsityConfig:
 
     def __post_init__(self) -> None:
         for name, choices in (("method", Method), ("distribution", Distribution), ("criterion", Criterion)):
-            if getattr(self, name) not in get_args(choices):
-                raise ValueError(
-                    f"sparsity.{name} must be one of {', '.join(get_args(choices))}, got {getattr(self, name)!r}"
-                )
+            check_choice(f"sparsity.{name}", getattr(self, name), choices)
         for name in ("density", "start", "anneal", "drop", "drop_end", "until"):
             fraction = getattr(self, name)
             if fraction is not None and not 0 < fraction <= 1:

@@ -2,6 +2,7 @@
 
 from signbit.data import Dataset, load
 from signbit.training.recipe import DataConfig
+from signbit.wording import check_choice
 
 __all__ = ["PARTS", "load_part", "load_training"]
 
@@ -25,8 +26,7 @@ def load_part(config: DataConfig, part: str) -> Dataset:
     Raises:
         ValueError: as `load_training`, or the recipe has no such part.
     """
-    if part not in PARTS:
-        raise ValueError(f"split must be one of {', '.join(PARTS)}, got {part!r}")
+    check_choice("split", part, PARTS)
     if part == "test":
         return load(config.name, config.root, "test", **config.options)
     found = dict(zip(PARTS, load_training(config)))[part]

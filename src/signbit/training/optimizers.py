@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from fnmatch import fnmatch
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from signbit.optim import (
 )
 from signbit.params import named_binary_parameters, named_real_weights
 from signbit.training.recipe import OptimConfig, Recipe, Schedule
+from signbit.wording import unknown
 
 __all__ = ["BINARY", "REAL", "build_optimizer", "build_schedulers", "is_latent_free", "make_schedule"]
 
@@ -76,7 +76,7 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> Hybrid:
 
 def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -> Callable[[Any], Optimizer]:
     if config.name not in known:
-        raise ValueError(f"{key}.name: {_unknown('optimizer', config.name, list(known))}")
+        raise ValueError(f"{key}.name: {unknown('optimizer', config.name, known)}")
     kind = known[config.name]
     options = dict(config.options)
     latent = key == "optim" and config.name in REAL
@@ -85,7 +85,7 @@ def _factory(key: str, config: OptimConfig, known: dict[str, type[Optimizer]]) -
     for place, given in (("options", options), *((f"groups.{p}", g) for p, g in config.groups.items())):
         for option in given:
             if option not in accepted:
-                raise ValueError(f"{key}.{place}: {config.name}: {_unknown('option', option, accepted)}")
+                raise ValueError(f"{key}.{place}: {config.name}: {unknown('option', option, accepted)}")
             if place != "options" and option in config.schedules:
                 raise ValueError(
                     f"{key}.{place}: {option} has a schedule, which moves it for all; leave one of them out"
@@ -121,11 +121,6 @@ def _grouped(groups: dict[str, dict[str, Any]], parameters: list[tuple[str, nn.P
         if not taken[pattern]:
             raise ValueError(f"groups: {pattern!r} fits none of the parameters, such as {parameters[0][0]}")
     return [{"params": pairs, **groups.get(pattern, {})} for pattern, pairs in taken.items() if pairs]
-
-
-def _unknown(what: str, name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=3)
-    return f"unknown {what} {name!r}; {'nearest' if near else 'known'}: {', '.join(near or known)}"
 
 
 def build_schedulers(recipe: Recipe, optimizer: Hybrid, steps: int) -> list[HyperparameterScheduler]:

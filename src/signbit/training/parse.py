@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, fields, is_dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -13,6 +12,7 @@ from jsonargparse import ArgumentParser
 
 from signbit.training.files import write_whole
 from signbit.training.recipe import Recipe
+from signbit.wording import nearest, suggest, unknown
 
 __all__ = ["load_recipe", "override", "recipe_from", "save_recipe", "split_words", "stage_recipes"]
 
@@ -131,7 +131,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _set_in_stage(stages: dict[str, Any], path: list[str], value: str) -> None:
     if path[0] not in stages:
-        raise ValueError(f"unknown stage {path[0]!r}; the recipe has {', '.join(stages) or 'none'}")
+        raise ValueError(unknown("stage", path[0], stages))
     inner = stages
     for key in path[:-1]:
         inner = inner.setdefault(key, {})
@@ -218,10 +218,7 @@ def _check_keys(keys: Iterable[str], present: list[str]) -> None:
             raise ValueError(f"{key!r} is a group; set {', '.join(inside)}")
         every = [*dict.fromkeys([*known, *present])]
         last = [leaf for leaf in every if leaf.split(".")[-1] == key.split(".")[-1]]
-        near = last[:3] or get_close_matches(key, every, n=3)
-        if near:
-            raise ValueError(f"unknown key {key!r}; nearest: {', '.join(near)}")
+        near = last[:3] or nearest(key, every)
         first = dict.fromkeys(leaf.split(".")[0] for leaf in known)
-        raise ValueError(
-            f"unknown key {key!r}; known: {', '.join(first)}; `signbit recipes NAME` shows what is in them"
-        )
+        more = "" if near else "; `signbit recipes NAME` shows what is in them"
+        raise ValueError(f"unknown key {key!r}; {suggest(near, first)}{more}")
