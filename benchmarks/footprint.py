@@ -20,7 +20,7 @@ import networks
 import torch
 from interpreters import Interpreter, Remote, add_arguments, say_absent, wanted
 
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 from signbit.packed import container
 
 

@@ -29,7 +29,7 @@ from layer_engines import LENGTHS, Calls, Shape, onnx_engines, onnx_paths, ours,
 from tables import Row, print_ratios
 
 from signbit import runtime
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 
 SHAPES = (
     (56, 64, 64), (28, 128, 128), (14, 256, 256), (7, 512, 512), (32, 128, 128),

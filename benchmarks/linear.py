@@ -20,7 +20,7 @@ from tables import Row, print_ratios
 from torch.ao.nn.quantized import Linear
 
 from signbit import _native, runtime
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 from signbit.packed import nodes, reference
 from signbit.packed.edges import Bits
 from signbit.packed.graph import Graph

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import worker
 
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 from signbit.packed import container
 from signbit.packed.image import ImagePreparation
 

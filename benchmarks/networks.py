@@ -4,7 +4,7 @@ python benchmarks/networks.py [--networks birealnet18 ...] [--batch 1 32] [--thr
     [--larq PYTHON] [--litert PYTHON] [--openvino PYTHON] [--keep FOLDER] [--only NAME ...] [--fifo PRIORITY]
 
 "ours" has int8 stem, shortcuts and classifier; "ours float32" has them in float32. A twin has the same convolutions
-with real weights and ReLU for sign (`signbit.cli.twins`): the float or int8 network of the same topology. Larq Compute
+with real weights and ReLU for sign (`benchmark.twins`): the float or int8 network of the same topology. Larq Compute
 Engine runs its own definition of a binary network ("Larq": with its indirect kernels, its fastest on x86), LiteRT a
 float or int8 one of the same topology made with Keras (both converted by `--larq`), OpenVINO the same ONNX files as
 ONNX Runtime; these live in other interpreters (worker.py) and take turns with the rest. Each round times every engine
@@ -29,9 +29,9 @@ from interpreters import Interpreter, Remote, add_arguments, say_absent, wanted
 from tables import Row, print_ratios
 
 from signbit import runtime
-from signbit.cli import qdq, twins
-from signbit.cli.machine import cpu_name
+from signbit.benchmark import qdq, twins
 from signbit.export import to_graph
+from signbit.machine import cpu_name
 from signbit.models import create_model
 from signbit.packed import Graph
 from signbit.packed.bits import Array

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from signbit import export, models, packed
-from signbit.cli.bench import bench
+from signbit.benchmark import bench
 from signbit.optim import Hybrid, Latent
 from signbit.packed import ImagePreparation, report
 
@@ -138,7 +138,7 @@ def measure(
         steps: of training; 0 leaves the second row out.
         side: height and width of the images; None takes those it was published for.
         seconds: how long to time each contender.
-        against: of `cli.bench.PEERS`.
+        against: of `signbit.benchmark.PEERS`.
         options: of the network.
     """
     channels, published, _ = models.image_shape(name)

@@ -14,7 +14,7 @@ import torch
 import worker
 
 from signbit import runtime
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 from signbit.packed.graph import Graph
 from signbit.runtime import NodeTime
 

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from signbit import recipes, runtime
-from signbit.cli.machine import cpu_name
-from signbit.cli.timing import interleaved
+from signbit.benchmark import interleaved
 from signbit.export import export, verify
+from signbit.machine import cpu_name
 from signbit.recipes.sbnn import EDE
 from signbit.sparsity import SparsityConfig
 from signbit.training import PenaltyConfig, Recipe, evaluate_run, load_part, load_run, resume, train

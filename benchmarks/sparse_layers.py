@@ -24,7 +24,7 @@ from layer_engines import LENGTHS, Shape, torch_engines
 from layers import SHAPES
 
 from signbit import _native, runtime
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 from signbit.packed import nodes, reference
 from signbit.packed.edges import Bits
 from signbit.packed.graph import Graph

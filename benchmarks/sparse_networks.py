@@ -22,7 +22,7 @@ import worker
 from networks import SIDES, random_network, random_pixels
 
 from signbit import export, packed, runtime
-from signbit.cli.machine import cpu_name
+from signbit.machine import cpu_name
 from signbit.nn import BinaryConv2d, BinaryLinear
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {

@@ -10,6 +10,8 @@ __version__: str  # looked up when asked for: reading the metadata takes longer 
 
 _SUBPACKAGES = (
     "analysis",
+    "assets",
+    "benchmark",
     "cli",
     "data",
     "export",

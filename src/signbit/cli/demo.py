@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from signbit import packed
 from signbit.cli.errors import UserError, require
-from signbit.cli.output import Output, command, size
+from signbit.cli.output import Output, command
 from signbit.cli.progress import note, working
 from signbit.packed import report
+from signbit.text import size
 
 if TYPE_CHECKING:
-    from signbit.cli.bench import Bench
+    from signbit.benchmark import Bench
     from signbit.data import Dataset
     from signbit.export import Verification
     from signbit.training import Recipe
@@ -137,8 +138,7 @@ def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None 
         epochs: passes over the training images; None takes the recipe's.
         seconds: how long to time each contender at each batch size.
     """
-    from signbit import export, training
-    from signbit.cli import bench
+    from signbit import benchmark, export, training
     from signbit.cli.eval import accuracy, load_data
 
     recipe = _recipe(data, epochs)
@@ -164,7 +164,7 @@ def demo(run: str | Path, *, data: str | Path | None = None, epochs: int | None 
         packed=right,
         sizes=report.inspect(graph),
         verification=verification,
-        bench=bench.bench(graph, batches=BATCHES, against=bench.PEERS, seconds=seconds),
+        bench=benchmark.bench(graph, batches=BATCHES, against=benchmark.PEERS, seconds=seconds),
         seconds=result.seconds,
     )
 

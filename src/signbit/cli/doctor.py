@@ -14,8 +14,8 @@ import numpy as np
 
 import signbit
 from signbit import assets, packed, runtime
-from signbit.cli.machine import cores, cpu_features, cpu_name
 from signbit.cli.output import Output
+from signbit.machine import cores, cpu_features, cpu_name
 from signbit.packed import reference
 
 CORE = ("numpy", "safetensors", "pillow", "jsonargparse")

@@ -12,10 +12,11 @@ import numpy as np
 
 from signbit import packed
 from signbit.cli.errors import require
-from signbit.cli.output import Output, command, size
+from signbit.cli.output import Output, command
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.packed import report
+from signbit.text import size
 
 Format = Literal["float32", "int8"]
 CALIBRATION = 256

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from signbit import packed
 from signbit.cli.errors import UserError, require
-from signbit.cli.output import Output, command, size
+from signbit.cli.output import Output, command
 from signbit.packed import report
+from signbit.text import size
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,8 @@
 import argparse
 
 from signbit.cli.errors import UserError, require
-from signbit.cli.output import Output, table
+from signbit.cli.output import Output
+from signbit.text import table
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

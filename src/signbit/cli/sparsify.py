@@ -16,15 +16,16 @@ from typing import get_args
 import numpy as np
 
 from signbit import packed
+from signbit.benchmark import Timing, interleaved
 from signbit.cli.errors import UserError, require
-from signbit.cli.machine import free_memory
-from signbit.cli.output import Output, command, count, duration, size, table
+from signbit.cli.output import Output, command
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
-from signbit.cli.timing import Timing, interleaved
+from signbit.machine import free_memory
 from signbit.packed import report
 from signbit.packed.bits import Array
 from signbit.runtime.model import MAX_THREADS
+from signbit.text import count, duration, size, table
 
 OVERRIDES = "keys of the recipe"
 KEYS = {

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from signbit.cli.errors import require
-from signbit.cli.output import Output, command, count, duration
+from signbit.cli.output import Output, command
+from signbit.text import count, duration
 
 if TYPE_CHECKING:
     from signbit.training import Recipe, Result

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from signbit.cli import int8, qdq, twins
-from signbit.cli.timing import shortest
-from signbit.cli.twins import NoTwinError
+from signbit.benchmark import int8, qdq, twins
+from signbit.benchmark.timing import shortest
+from signbit.benchmark.twins import NoTwinError
 from signbit.packed import Graph
 from signbit.packed.bits import Array
 

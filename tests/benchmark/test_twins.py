@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from signbit.cli import int8, qdq, twins
+from signbit.benchmark import int8, qdq, twins
 from signbit.packed import reference
 
 

@@ -1,66 +1,103 @@
 """Several models of the same input, timed in turns and shown layer by layer: `bench DENSE SPARSE`."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from signbit import packed, runtime
-from signbit.cli.errors import UserError
-from signbit.cli.machine import cpu_name
-from signbit.cli.output import Output, count, duration, size, table
-from signbit.cli.timing import Timing, interleaved
+from signbit.benchmark.inputs import sample
+from signbit.benchmark.timing import Timing, interleaved
+from signbit.machine import cpu_name
 from signbit.packed.bits import Array
+from signbit.text import count, duration, size, table
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideBySide:
+    """What was timed and what came out; models by what they are called, the first of them the measure of the others.
+
+    Attributes:
+        cpu: name of the processor.
+        isa: kernels that were used.
+        threads: of every model.
+        bytes: of every packed file.
+        calls: timings by batch size and model.
+        layers: microseconds by layer and model at the first batch size, see `layer_times`.
+    """
+
+    cpu: str
+    isa: str
+    threads: int
+    bytes: dict[str, int]
+    calls: dict[int, dict[str, Timing]]
+    layers: dict[str, dict[str, float | None]]
+
+    def dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        calls = [
+            {"batch": batch, "model": name, **asdict(timing)}
+            for batch, timings in self.calls.items()
+            for name, timing in timings.items()
+        ]
+        return {**vars(self), "calls": calls}
+
+    def table(self) -> str:
+        """Everything, for people."""
+        first = next(iter(self.calls))
+        return "\n\n".join(
+            [
+                f"{self.cpu}, {self.isa}, {count(self.threads, 'thread')}",
+                _calls_table(self.calls, self.bytes),
+                f"µs of each layer at batch {first}, and how many times as fast:\n{_layers_table(self.layers)}",
+            ]
+        )
 
 
 def compare(
-    graphs: Mapping[str, packed.Graph], inputs: Mapping[int, Array], *, threads: int, isa: str | None, seconds: float
-) -> Output:
-    """Times every model at every batch size, call by call in turns, and every layer at the first one.
+    graphs: Mapping[str, packed.Graph],
+    *,
+    batches: Iterable[int] = (1,),
+    threads: int = 1,
+    isa: str | None = None,
+    seconds: float = 1.0,
+) -> SideBySide:
+    """Times every model on random inputs, call by call in turns, and every layer at the first batch size.
 
     Args:
         graphs: at least two of equal inputs, by what they are called; the first is what the others are measured by.
-        inputs: batches by their size.
+        batches: batch sizes, each at least 1.
         threads: of every model.
         isa: kernels; None takes the best.
         seconds: for each model and batch size.
     """
+    _expect_equal_inputs(graphs)
+    (edge,) = next(iter(graphs.values())).inputs.values()
+    random = np.random.default_rng(0)
+    inputs = {batch: sample(edge, batch, random) for batch in batches}
     models = {name: runtime.compile(graph, threads=threads, isa=isa) for name, graph in graphs.items()}
     calls = {
         batch: interleaved({name: partial(model.run, x) for name, model in models.items()}, seconds=seconds)
         for batch, x in inputs.items()
     }
-    layers = layer_times(graphs, {name: _node_times(model, *inputs.values()) for name, model in models.items()})
-    sizes = {name: len(packed.dumps(graph)) for name, graph in graphs.items()}
     first = next(iter(models.values()))
-    text = "\n\n".join(
-        [
-            f"{cpu_name()}, {first.isa}, {count(first.threads, 'thread')}",
-            _calls_table(calls, sizes),
-            f"µs of each layer at batch {next(iter(inputs))}, and how many times as fast:\n{_layers_table(layers)}",
-        ]
+    return SideBySide(
+        cpu=cpu_name(),
+        isa=first.isa,
+        threads=first.threads,
+        bytes={name: len(packed.dumps(graph)) for name, graph in graphs.items()},
+        calls=calls,
+        layers=layer_times(graphs, {name: _node_times(model, *inputs.values()) for name, model in models.items()}),
     )
-    data = {
-        "cpu": cpu_name(),
-        "isa": first.isa,
-        "threads": first.threads,
-        "bytes": sizes,
-        "calls": [
-            {"batch": batch, "model": name, **asdict(timing)}
-            for batch, timings in calls.items()
-            for name, timing in timings.items()
-        ],
-        "layers": layers,
-    }
-    return Output(text, data)
 
 
-def expect_equal_inputs(graphs: Mapping[str, packed.Graph]) -> None:
-    """Raises `UserError` unless all models take the same batches."""
+def _expect_equal_inputs(graphs: Mapping[str, packed.Graph]) -> None:
     name, *others = graphs
     for other in others:
         if [*graphs[name].inputs.values()] != [*graphs[other].inputs.values()]:
-            raise UserError(f"{name} and {other} take different inputs; bench each of them alone")
+            raise ValueError(f"{name} and {other} take different inputs; bench each of them alone")
 
 
 def layer_times(

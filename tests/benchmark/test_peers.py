@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from signbit import packed
-from signbit.cli.peers import FLOAT, ONNX, Rivals
+from signbit.benchmark.peers import FLOAT, ONNX, Rivals
 from signbit.packed import nodes as n
 from signbit.packed import reference
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from signbit.cli.twins import Layered, NoTwinError, layer, pool
+from signbit.benchmark.twins import Layered, NoTwinError, layer, pool
 from signbit.packed import Graph
 from signbit.packed import nodes as n
 

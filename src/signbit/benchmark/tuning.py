@@ -1,99 +1,98 @@
-"""Which kernel runs each node, and the costs behind the choice: `bench --plan` and `bench --tune`."""
+"""The constants of the planner's costs, refitted on this machine."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from signbit import packed, runtime
-from signbit.cli import sparse_costs
-from signbit.cli.errors import UserError
-from signbit.cli.output import Output, count, table
+from signbit import packed
+from signbit.benchmark import sparse_costs
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 from signbit.packed.edges import Bits
 from signbit.packed.weights import encode_dense
 from signbit.packed.window import Window
 from signbit.runtime import choices
+from signbit.runtime.engine import costs
 from signbit.runtime.isa import REFERENCE, choose
+from signbit.text import table
 
 TUNED = ((8, 1), (8, 2), (8, 4), (8, 8), (16, 1), (16, 2))
 """Side and batch of the layers that constants are fitted on: from 64 to 512 positions."""
 TUNED_CHANNELS = ((64, 64), (128, 128), (256, 256), (256, 512))
 
 
-def show(graph: packed.Graph, batches: Mapping[str, Array], *, threads: int, isa: str | None) -> Output:
-    """How every node runs; and of the layers with a choice the estimated and the measured time of each form."""
-    model = runtime.compile(graph, threads=threads, isa=isa)
-    layers = choices.explain(graph, batches, isa=isa, threads=threads)
-    samples = len(next(iter(batches.values())))
-    rows = [(step.name, step.op, step.kernel, step.why) for step in model.plan]
-    text = f"{model.isa}, {count(model.threads, 'thread')}\n\n{table(('node', 'op', 'kernel', 'why'), rows)}"
-    if layers:
-        text += f"\n\nestimated / measured µs at batch {samples}:\n{_table(layers)}"
-    data = {
-        "isa": model.isa,
-        "threads": model.threads,
-        "batch": samples,
-        "plan": [asdict(step) for step in model.plan],
-        "choices": [asdict(layer) for layer in layers],
-    }
-    return Output(text, data)
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """Cost constants refitted on this machine.
+
+    Attributes:
+        isa: whose they are.
+        ratios: measured over estimated time of every layer that a kernel runs alone, by kernel.
+        old: the constants that the planner uses.
+        new: those that would fit this machine.
+    """
+
+    isa: str
+    ratios: Mapping[str, tuple[float, ...]]
+    old: Mapping[str, Any]
+    new: Mapping[str, Any]
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """By kernel, what its constants are to be multiplied by."""
+        return {form: median(values) for form, values in self.ratios.items()}
+
+    def dict(self) -> dict[str, Any]:
+        """Everything as plain values, for JSON."""
+        return {"isa": self.isa, "factors": self.factors, "old": self.old, "new": self.new}
+
+    def table(self) -> str:
+        """Everything, for people."""
+        rows = [
+            (
+                form,
+                len(self.ratios[form]),
+                f"{factor:.2f}",
+                f"{min(self.ratios[form]):.2f}-{max(self.ratios[form]):.2f}",
+            )
+            for form, factor in self.factors.items()
+        ]
+        header = ("kernel", "layers", "median", "range")
+        return f"{self.isa}: measured / estimated\n{table(header, rows)}\n\n{_constants(self.new)}"
 
 
-def _table(layers: list[choices.Choice]) -> str:
-    rows = []
-    for layer in layers:
-        forms = {form.kernel: _both(form.predicted, form.measured) for form in layer.forms}
-        taken = " + ".join(f"{piece.kernel}: {piece.rows} rows" for piece in layer.pieces)
-        chosen = _both(layer.predicted, layer.measured)
-        density = "-" if layer.density is None else f"{layer.density:.3g}, below {layer.break_even:.2g}"
-        rows.append((layer.name, taken, chosen, *(forms.get(form, "-") for form in choices.FORMS), density))
-    return table(("layer", "chosen", "µs", *choices.FORMS, "density, sparse pays"), rows)
-
-
-def _both(predicted: float, measured: float) -> str:
-    """Estimated and measured µs: of few ones two digits or three."""
-    return " / ".join(f"{time:.{0 if time >= 10 else 1 if time >= 1 else 2}f}" for time in (predicted, measured))
-
-
-def tune(isa: str | None) -> Output:
-    """The cost constants of an instruction set, refitted on this machine, as kernels/bitplane*.h would hold them.
+def tune(isa: str | None = None) -> Tuning:
+    """The cost constants of an instruction set, refitted on this machine, as kernels/ would hold them.
 
     Each kernel's constants are scaled by the median of measured over estimated time of the layers that it runs alone;
     those of sparse filters are what their layers take beside planes (`sparse_costs`).
     """
     name = choose(isa)
     if name == REFERENCE:
-        raise UserError("--tune needs the native extension; the reference has no kernels to choose from")
-    from signbit.runtime.engine import costs
-
+        raise ValueError("tuning needs the native extension; the reference has no kernels to choose from")
     ratios: dict[str, list[float]] = {}
     sparse: list[sparse_costs.SparseTime] = []
-    widths = [width["lanes"] for width in costs(name)["widths"]]
+    old = costs(name)
+    widths = [width["lanes"] for width in old["widths"]]
     for side, batch in TUNED:
         for channels, filters in TUNED_CHANNELS:
-            graph = _layer(side, channels, filters)
+            graph = layer(side, channels, filters)
             rng = np.random.default_rng(side)
             x = rng.choice(np.array([-1, 1], np.int8), (batch, channels, side, side))
             for form, ratio in choices.ratios(graph, {"x": x}, isa=name, widths=widths):
                 ratios.setdefault(form, []).append(ratio)
             sparse += _sparse_times(side, channels, filters, x, name)
-    factors = {form: median(values) for form, values in sorted(ratios.items())}
-    old = costs(name)
+    found = {form: tuple(values) for form, values in sorted(ratios.items())}
+    factors = {form: median(values) for form, values in found.items()}
     new = scaled(old, factors)
-    found = sparse_costs.fit(sparse, old, factors)
-    for width, cost in zip(new["widths"], found["filter_cost"], strict=True):
+    fitted = sparse_costs.fit(sparse, old, factors)
+    for width, cost in zip(new["widths"], fitted["filter_cost"], strict=True):
         width["filter_cost"] = cost
-    new["lane_cost"] = found["lane_cost"]
-    rows = [
-        (form, len(ratios[form]), f"{factor:.2f}", f"{min(ratios[form]):.2f}-{max(ratios[form]):.2f}")
-        for form, factor in factors.items()
-    ]
-    text = f"{name}: measured / estimated\n{table(('kernel', 'layers', 'median', 'range'), rows)}\n\n{_constants(new)}"
-    return Output(text, {"isa": name, "factors": factors, "old": old, "new": new})
+    new["lane_cost"] = fitted["lane_cost"]
+    return Tuning(isa=name, ratios=found, old=old, new=new)
 
 
 def _sparse_times(side: int, channels: int, filters: int, x: Array, isa: str) -> list[sparse_costs.SparseTime]:
@@ -152,7 +151,8 @@ def _constants(new: Mapping[str, Any]) -> str:
     return f"{table(header, rows)}\npopcount_cost {popcount}; {rest}"
 
 
-def _layer(side: int, channels: int, filters: int) -> packed.Graph:
+def layer(side: int, channels: int, filters: int) -> packed.Graph:
+    """A binary 3x3 convolution with thresholds on a square map."""
     rng = np.random.default_rng(channels)
     window = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
     weight = encode_dense(rng.integers(0, 2, (filters, channels * 9), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""`signbit bench DENSE SPARSE`: several models in turns, layer by layer."""
+"""`signbit bench` through the real `main`."""
 
 from dataclasses import replace
 
@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from signbit import packed
-from signbit.cli.errors import UserError
 from signbit.cli.main import main
-from signbit.cli.side_by_side import expect_equal_inputs, layer_times
 from signbit.packed import nodes as n
-from signbit.packed.edges import Bits
 from signbit.packed.weights import encode_gaps
 
 
@@ -44,17 +41,6 @@ def test_models_take_turns_and_layers_stand_in_one_row(model, sparse, call, caps
     assert told.splitlines()[-1].startswith("all ")
 
 
-def test_a_layer_that_one_model_lacks_stands_alone():
-    def graph(*names):
-        flat = [n.Flatten(name=name, inputs=(source,)) for source, name in zip(("x", *names), names, strict=False)]
-        return packed.Graph({"x": Bits((4, 1, 1))}, tuple(flat), names[-1])
-
-    graphs = {"dense": graph("a", "b"), "sparse": graph("a.sum", "a", "extra", "b")}
-    nodes = {"dense": {"a": 4.0, "b": 0.0}, "sparse": {"a.sum": 1.0, "a": 2.0, "extra": 5.0, "b": 0.0}}
-    assert layer_times(graphs, nodes) == {"a": {"dense": 4.0, "sparse": 3.0}, "extra": {"dense": None, "sparse": 5.0}}
-
-
-def test_inputs_must_be_alike(tiny_graph):
-    other = packed.Graph({"input": packed.Image((3, 8, 8))}, (), "input")
-    with pytest.raises(UserError, match="one and two take different inputs; bench each of them alone"):
-        expect_equal_inputs({"one": tiny_graph, "two": other})
+def test_bench_without_a_model_says_what_it_needs(capsys):
+    assert main(["bench"]) == 2
+    assert "needs a packed file, a run or a network" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from signbit.cli.twins import NoTwinError
+from signbit.benchmark.twins import NoTwinError
 from signbit.packed.bits import Array
 
 INPUT = "images"
