@@ -101,10 +101,13 @@ class BitplaneConvolution final : public Operator {
   double popcount_cost(std::size_t filters) const;
   double sum_cost(const PlaneWidth& width, bool totals) const;
   bool dense() const { return !filters_.lists.empty(); }
-  // `share` of all filters; with less than all there are planes only.
+  // `share` of all filters; with less than all there are neither popcount nor mirrored forms.
   Piece next_piece(std::size_t first, std::size_t left, double share = 1) const;
   double cost(std::size_t first, std::size_t rows, double share) const;
   double tile_cost(std::size_t width, double share) const;
+  double sparse_cost(std::size_t width, double share) const;
+  // Lists of sums are apart for every 64 filters, those of bits are not.
+  bool divides_filters() const { return sparse_ == nullptr && (dense() || sparse()); }
   double filter_share(std::size_t begin, std::size_t end) const;
   std::size_t cut(std::size_t rows, std::size_t down, std::size_t across, Share* parts) const;
   const char* name(const Piece& piece) const;

@@ -49,6 +49,14 @@ double BitplaneConvolution::tile_cost(std::size_t width, double share) const {
   return share * (costs_[width] - input_costs_[width]) + input_costs_[width];
 }
 
+double BitplaneConvolution::sparse_cost(std::size_t width, double share) const {
+  if (share >= 1) return sparse_costs_[width];
+  if (sparse_sums_ == nullptr) return HUGE_VAL;
+  const bool totals = sparse_sums_->bases().signs() != nullptr;
+  const double shared = input_costs_[width] + (totals ? totals_.cost(table_.widths[width], inputs_) : 0);
+  return share * (sparse_costs_[width] - shared) + shared;
+}
+
 BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, std::size_t left,
                                                            double share) const {
   const bool whole = share >= 1;
@@ -57,8 +65,8 @@ BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, st
     const std::size_t covered = std::min(left, table_.widths[i].lanes);
     const double cost = tile_cost(i, share) / static_cast<double>(covered);
     if (cost < best.cost) best = {Form::kPlanes, &table_.widths[i], covered, cost};
-    const double sparse = sparse_costs_[i] / static_cast<double>(covered);
-    if (whole && sparse < best.cost) best = {Form::kSparse, &table_.widths[i], covered, sparse};
+    const double sparse = sparse_cost(i, share) / static_cast<double>(covered);
+    if (sparse < best.cost) best = {Form::kSparse, &table_.widths[i], covered, sparse};
   }
   if (beside_ != nullptr) {
     const std::size_t covered = std::min(left, kWordBits);
@@ -95,7 +103,7 @@ std::size_t BitplaneConvolution::divide(std::size_t rows, std::size_t threads, b
   double least = kLeastSaved * whole - kHandOver;
   std::size_t count = 1;
   for (std::size_t across = 1; across <= threads; ++across) {
-    if (across > 1 && (!by_filters || sparse() || !dense())) break;
+    if (across > 1 && !(by_filters && divides_filters())) break;
     for (bool by_pieces : {false, true}) {
       Share parts[kMostParts];
       const std::size_t found = cut(rows, by_pieces ? 0 : threads / across, across, parts);
@@ -124,7 +132,7 @@ std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::si
     for (std::size_t first = 0; first < rows;) {
       const Piece piece = next_piece(first, rows - first);
       const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
-      if (down > 0 || piece.form == Form::kPlanes) {
+      if (down > 0 || (piece.form != Form::kPacked && piece.form != Form::kMirrored)) {
         add(first, covered, part * width, std::min(shape_.filters, (part + 1) * width));
       } else {
         const std::size_t step = divide_up(covered, across), done = std::min(part * step, covered);

@@ -160,7 +160,8 @@ struct Shape {
   std::size_t side, channels, filters;
 };
 
-std::unique_ptr<BitplaneConvolution> layer_of(const KernelTable& kernels, const Shape& size) {
+// So many weights in a hundred are -1.
+BinaryProduct product_of(const Shape& size, int percent) {
   Random random(size.side);
   BinaryProduct product;
   product.shape.in = as_bits(with_shape({}, size.channels, size.side, size.side));
@@ -174,46 +175,60 @@ std::unique_ptr<BitplaneConvolution> layer_of(const KernelTable& kernels, const 
   SignRows& signs = product.filters.signs;
   signs = SignRows(size.filters, product.shape.depth());
   for (std::size_t f = 0; f < signs.filters(); ++f)
-    for (std::size_t k = 0; k < signs.depth(); ++k) set_bit(signs.row(f), k, random.between(0, 1) == 1);
+    for (std::size_t k = 0; k < signs.depth(); ++k)
+      set_bit(signs.row(f), k, random.between(1, 100) <= percent);
+  return product;
+}
+
+std::unique_ptr<BitplaneConvolution> layer_of(const KernelTable& kernels, const Shape& size) {
   Cuts cuts;
   cuts.cuts.assign(size.filters, 0);
   cuts.inverted.assign(size.filters, 0);
-  return BitplaneConvolution::make(kernels, product, cuts, Layout::kChosen);
+  return BitplaneConvolution::make(kernels, product_of(size, 50), cuts, Layout::kChosen);
 }
 
 // Every row and filter once, and for two threads equal work within 5 %.
+void check_division(const KernelTable& kernels, const BitplaneConvolution* op, const Shape& size) {
+  CHECK(op != nullptr);
+  if (op == nullptr) return;
+  const std::size_t rows = size.side * size.side;
+  for (std::size_t threads : {2, 3, 4, 7}) {
+    Share shares[kMostShares];
+    const std::size_t count = op->divide(rows, threads, true, shares);
+    if (rows > 8 * threads * kernels.planes.widths[0].lanes) {
+      CHECK(count == 0);  // many tiles
+      continue;
+    }
+    CHECK(count > 1 && count <= kMostShares);
+    std::vector<int> covered(rows * size.filters);
+    double total = 0;
+    std::vector<double> ends(threads);
+    for (std::size_t begin = 0, end = count; begin < end;) {  // as the threads claim them
+      const auto next = std::min_element(ends.begin(), ends.end());
+      const Share& s = shares[next == ends.begin() ? begin++ : --end];
+      total += s.cost, *next += s.cost;
+      CHECK(s.filter_begin % kWordBits == 0);
+      for (std::size_t row = s.first; row < s.first + s.rows; ++row)
+        for (std::size_t f = s.filter_begin; f < s.filter_end; ++f) ++covered[row * size.filters + f];
+    }
+    CHECK(std::all_of(covered.begin(), covered.end(), [](int n) { return n == 1; }));
+    if (threads == 2) CHECK(std::max(ends[0], ends[1]) <= 1.05 * total / 2);
+  }
+  Share unused[kMostShares];
+  CHECK(op->divide(rows, 1, true, unused) == 0);
+  CHECK(op->divide(rows * 1000, 2, true, unused) == 0);
+}
+
 void test_division(const KernelTable& kernels) {
   for (const Shape& size : {Shape{56, 64, 64}, Shape{28, 128, 128}, Shape{14, 256, 256}, Shape{7, 512, 512},
-                            Shape{32, 128, 128}, Shape{16, 128, 256}, Shape{8, 256, 512}}) {
-    const auto op = layer_of(kernels, size);
-    CHECK(op != nullptr);
-    if (op == nullptr) continue;
-    const std::size_t rows = size.side * size.side;
-    for (std::size_t threads : {2, 3, 4, 7}) {
-      Share shares[kMostShares];
-      const std::size_t count = op->divide(rows, threads, true, shares);
-      if (rows > 8 * threads * kernels.planes.widths[0].lanes) {
-        CHECK(count == 0);  // many tiles
-        continue;
-      }
-      CHECK(count > 1 && count <= kMostShares);
-      std::vector<int> covered(rows * size.filters);
-      double total = 0;
-      std::vector<double> ends(threads);
-      for (std::size_t begin = 0, end = count; begin < end;) {  // as the threads claim them
-        const auto next = std::min_element(ends.begin(), ends.end());
-        const Share& s = shares[next == ends.begin() ? begin++ : --end];
-        total += s.cost, *next += s.cost;
-        CHECK(s.filter_begin % kWordBits == 0);
-        for (std::size_t row = s.first; row < s.first + s.rows; ++row)
-          for (std::size_t f = s.filter_begin; f < s.filter_end; ++f) ++covered[row * size.filters + f];
-      }
-      CHECK(std::all_of(covered.begin(), covered.end(), [](int n) { return n == 1; }));
-      if (threads == 2) CHECK(std::max(ends[0], ends[1]) <= 1.05 * total / 2);
-    }
-    Share unused[kMostShares];
-    CHECK(op->divide(rows, 1, true, unused) == 0);
-    CHECK(op->divide(rows * 1000, 2, true, unused) == 0);
+                            Shape{32, 128, 128}, Shape{16, 128, 256}, Shape{8, 256, 512}})
+    check_division(kernels, layer_of(kernels, size).get(), size);
+  // Sums of few rare weights.
+  for (const Shape& size :
+       {Shape{32, 64, 64}, Shape{16, 128, 128}, Shape{8, 256, 256}, Shape{7, 512, 512}, Shape{4, 512, 512}}) {
+    const TwoLevels* none = nullptr;
+    const auto op = BitplaneConvolution::make(kernels, product_of(size, 5), none, Layout::kSparse);
+    check_division(kernels, op.get(), size);
   }
 }
 
