@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from signbit.models import create_model, image_shape, list_models, register_model, registry
+from signbit.models import create_model, image_shape, is_model, list_models, register_model, registry
 from signbit.params import named_binary_parameters
 
 SIZES = {"digits_cnn": 8, "mnist_cnn": 28, "mnist_mlp": 28}
@@ -13,6 +13,7 @@ def test_lists_are_sorted_and_filtered() -> None:
     assert set(list_models()) >= set(SIZES)
     assert list_models("mnist_*") == ["mnist_cnn", "mnist_mlp"]
     assert list_models("zzz*") == []
+    assert list_models("mnist-*") == list_models("mni[r-t]t_*") == ["mnist_cnn", "mnist_mlp"]
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -61,6 +62,11 @@ def test_hyphens_count_as_underscores() -> None:
         ("mnist_ccn", {}, r"unknown model 'mnist_ccn'; did you mean mnist_cnn"),
         ("x", {}, r"unknown model 'x'; known: .*digits_cnn, .*mnist_cnn, mnist_mlp"),
         ("mnist_cnn", {"width": (1,)}, r"model mnist_cnn: unknown option 'width'; did you mean widths"),
+        (
+            "mnist_cnn",
+            {"pretrained": True},
+            r"no weights of mnist_cnn are distributed; leave pretrained out and train it",
+        ),
         ("digits_cnn", {"widths": (8,) * 9}, r"pool 8x8 maps away"),
         ("digits_cnn", {"quantizer": "sing"}, r"unknown quantizer 'sing'"),
     ],
@@ -68,6 +74,14 @@ def test_hyphens_count_as_underscores() -> None:
 def test_mistakes_are_answered(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         create_model(name, **options)
+
+
+def test_hyphens_are_underscores_and_unknown_names_have_no_shape() -> None:
+    assert image_shape("resnet20-cifar") == image_shape("resnet20_cifar") == (3, 32, 32)
+    assert is_model("mnist-cnn")
+    assert not is_model("mnist-ccn")
+    with pytest.raises(ValueError, match=r"unknown model 'binarynett'; did you mean binarynet"):
+        image_shape("binarynett")
 
 
 def test_a_registered_model_is_created_and_its_name_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +99,8 @@ def test_a_registered_model_is_created_and_its_name_is_taken(monkeypatch: pytest
         image_shape("tiny_net")
     register_model(tiny_net, name="tiny_net8", size=8)
     assert image_shape("tiny_net8") == (1, 8, 8)
+    assert register_model(name="tiny-net9", size=9)(tiny_net) is tiny_net
+    assert image_shape("tiny-net9") == image_shape("tiny_net9") == (1, 9, 9)
 
 
 def test_every_network_says_what_images_it_takes() -> None:

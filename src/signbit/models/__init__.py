@@ -7,7 +7,7 @@ from signbit.models.mlp import mnist_mlp
 from signbit.models.network import Feature, FeatureInfo, FeatureMaps, Network
 from signbit.models.quicknet import quicknet, quicknet_large, quicknet_small
 from signbit.models.reactnet import reactnet_a, reactnet_b, reactnet_c
-from signbit.models.registry import create_model, image_shape, list_models, model_options, register_model
+from signbit.models.registry import create_model, image_shape, is_model, list_models, model_options, register_model
 from signbit.models.residual import ResidualBlock, residual_network
 from signbit.models.resnet_cifar import resnet18_cifar, resnet20_cifar
 from signbit.models.vgg import digits_cnn, mnist_cnn
@@ -28,6 +28,7 @@ __all__ = [
     "create_model",
     "digits_cnn",
     "image_shape",
+    "is_model",
     "list_models",
     "mnist_cnn",
     "mnist_mlp",

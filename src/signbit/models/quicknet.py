@@ -19,7 +19,7 @@ from signbit.nn.conv import PadValue
 __all__ = ["quicknet", "quicknet_large", "quicknet_small"]
 
 
-@partial(register_model, size=224)
+@register_model(size=224)
 def quicknet(
     *,
     num_classes: int = 1000,

@@ -1,16 +1,17 @@
-"""Networks by name: `create_model`, `list_models`, `register_model`, as timm has them."""
+"""Networks by name: `create_model`, `list_models`, `register_model`, as timm has them; hyphens are underscores."""
 
 import inspect
 from collections.abc import Callable
 from fnmatch import fnmatch
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, overload
 
 from torch import nn
 
 from signbit.models.network import FeatureMaps, Network
 from signbit.wording import unknown
 
-__all__ = ["create_model", "image_shape", "list_models", "model_options", "register_model"]
+__all__ = ["create_model", "image_shape", "is_model", "list_models", "model_options", "register_model"]
 
 Builder = Callable[..., nn.Module]
 B = TypeVar("B", bound=Builder)
@@ -19,18 +20,25 @@ _BUILDERS: dict[str, Builder] = {}
 _SIZES: dict[str, int] = {}
 
 
-def register_model(builder: B, *, name: str | None = None, size: int | None = None) -> B:
-    """Makes a function available under its own name, as a decorator, or under another one.
+@overload
+def register_model(builder: B, *, name: str | None = None, size: int | None = None) -> B: ...
+@overload
+def register_model(builder: None = None, *, name: str | None = None, size: int | None = None) -> Callable[[B], B]: ...
+def register_model(builder: B | None = None, *, name: str | None = None, size: int | None = None) -> Any:
+    """Makes a function available under its own name or another one: @register_model or @register_model(size=32).
 
     Args:
         builder: takes keyword-only `num_classes`, `in_chans` and its own options, all with defaults; returns a module.
+            None gives the decorator.
         name: for a `functools.partial`, which has no name of its own.
         size: height and width of the images that it was published for; None takes the default of its option `size`.
 
     Raises:
         ValueError: the name is taken.
     """
-    name = builder.__name__ if name is None else name
+    if builder is None:
+        return partial(register_model, name=name, size=size)
+    name = _plain(builder.__name__ if name is None else name)
     if name in _BUILDERS:
         raise ValueError(f"model {name!r} is registered already; choose another name")
     _BUILDERS[name] = builder
@@ -43,18 +51,26 @@ def register_model(builder: B, *, name: str | None = None, size: int | None = No
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names that match a shell pattern such as "mnist_*", sorted."""
-    return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
+    # As it is first: in "[a-c]*" the hyphen is a range.
+    return sorted(name for name in _BUILDERS if fnmatch(name, pattern) or fnmatch(name, _plain(pattern)))
+
+
+def is_model(name: str) -> bool:
+    """Whether `create_model` knows a name."""
+    return _plain(name) in _BUILDERS
 
 
 def image_shape(name: str) -> tuple[int, int, int]:
     """Channels, height and width of the images that a network of `list_models()` was published for.
 
     Raises:
-        ValueError: it was registered without a size.
+        ValueError: an unknown name, or it was registered without a size.
     """
-    if name not in _SIZES:
+    channels = int(inspect.signature(_builder(name)).parameters["in_chans"].default)
+    side = _SIZES.get(_plain(name))
+    if side is None:
         raise ValueError(f"model {name} does not say for images of which size it is; register it with size=")
-    return int(inspect.signature(_BUILDERS[name]).parameters["in_chans"].default), _SIZES[name], _SIZES[name]
+    return channels, side, side
 
 
 def create_model(
@@ -68,7 +84,7 @@ def create_model(
     """Builds a network with fresh weights from torch's generator.
 
     Args:
-        name: one of `list_models()`; hyphens count as underscores.
+        name: one of `list_models()`.
         num_classes: outputs; None is what the network was published with.
         in_chans: channels of the images; None likewise.
         features_only: whether to leave the classifier out and return the map of every stage (`FeatureMaps`).
@@ -78,6 +94,11 @@ def create_model(
         ValueError: an unknown name or option (the nearest ones are named), or a value that the network cannot have.
     """
     known = model_options(name)
+    if "pretrained" in options:
+        raise ValueError(
+            f"no weights of {name} are distributed; leave pretrained out and train it (signbit recipes lists how), or "
+            "load a run of yours with signbit.training.load_run"
+        )
     for option in options:
         if option not in known:
             raise ValueError(f"model {name}: {unknown('option', option, known)}")
@@ -104,7 +125,10 @@ def model_options(name: str) -> tuple[str, ...]:
 
 
 def _builder(name: str) -> Builder:
-    builder = _BUILDERS.get(name.replace("-", "_"))
-    if builder is None:
+    if not is_model(name):
         raise ValueError(unknown("model", name, list_models()))
-    return builder
+    return _BUILDERS[_plain(name)]
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_")

@@ -1,7 +1,6 @@
 """Small chains of convolutions in the manner of VGG: a real stem, binary layers, a real classifier."""
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import pairwise
 
 from torch import nn
@@ -13,7 +12,7 @@ from signbit.models.registry import register_model
 __all__ = ["digits_cnn", "mnist_cnn"]
 
 
-@partial(register_model, size=28)
+@register_model(size=28)
 def mnist_cnn(
     *,
     num_classes: int = 10,
@@ -39,7 +38,7 @@ def mnist_cnn(
     return _chain(stem, 14, widths, hidden, num_classes, quantizer, weight_quantizer, binary)
 
 
-@partial(register_model, size=8)
+@register_model(size=8)
 def digits_cnn(
     *,
     num_classes: int = 10,
