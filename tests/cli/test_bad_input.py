@@ -54,7 +54,7 @@ def refused(words, folder, capsys):
 LIGHT = {
     "predcit tiny.sbit": "did you mean predict",
     "report": "did you mean export or import? (signbit --help shows all)",
-    "zzz": "unknown verb 'zzz'; there are demo",
+    "zzz": "unknown verb 'zzz'; known: demo",
     "inspect": "required: model",
     "inspect tiny.sbit --jsn": "did you mean --json",
     "inspect tiny.sbit extra": "unrecognized arguments: extra",

@@ -1,9 +1,10 @@
 """One sentence for every mistake a user can make."""
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from types import ModuleType
+
+from signbit import wording
 
 EXTRAS = {
     "torch": "train",
@@ -45,11 +46,7 @@ def one_line(text: str) -> str:
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a `name` that is none of `known`: the nearest ones, or all of them."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
-        return UserError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
-    return UserError(f"unknown {kind} {name!r}; there {'are ' + ', '.join(names) if names else 'is none'}")
+    return UserError(wording.unknown(kind, name, known))
 
 
 def require(name: str, purpose: str) -> ModuleType:

@@ -70,7 +70,6 @@ def graph_of_network(name: str) -> packed.Graph:
 
     from signbit import export, models
 
-    name = name.replace("-", "_")
     channels, height, width = models.image_shape(name)
     image = packed.ImagePreparation(height=height, width=width, mode="L" if channels == 1 else "RGB")
     with working(f"packing {name} with random weights"), torch.random.fork_rng():

@@ -1,7 +1,6 @@
 """Finds the verb, runs it, prints its result, and turns every known mistake into one sentence and exit code 2."""
 
 import argparse
-import difflib
 import importlib
 import os
 import re
@@ -15,6 +14,7 @@ from types import ModuleType
 import signbit
 from signbit.cli.errors import UserError, one_line, sentence, unknown
 from signbit.cli.output import Output
+from signbit.wording import nearest, suggest
 
 VERBS = {
     "demo": "Train on handwritten digits, pack, verify, and compare size and speed: start here.",
@@ -159,6 +159,6 @@ def _explain(message: str, parser: argparse.ArgumentParser) -> str:
     if found is None or not found[1].startswith("-"):
         return f"{one_line(message)}; see {parser.prog} --help"
     flags = [flag for flag in _flags(parser) if flag not in ("-h", "--help")]
-    near = difflib.get_close_matches(found[1].partition("=")[0], flags, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"see {parser.prog} --help"
+    near = nearest(found[1].partition("=")[0], flags)
+    hint = suggest(near, flags) if near else f"see {parser.prog} --help"
     return f"unknown option {found[1]!r}; {hint}"

@@ -1,5 +1,6 @@
 """What a model named on the command line is: a packed file, a shipped one, a run directory or a network."""
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,8 +59,12 @@ def is_run(name: str) -> bool:
 
 def is_network(name: str) -> bool:
     """Whether `name` is none of the above but one of `networks`."""
-    named = Path(name).exists() or name in assets.models() or not name.replace("-", "_").isidentifier()
-    return not named and name.replace("-", "_") in networks()
+    named = Path(name).exists() or name in assets.models()
+    if named or not re.fullmatch(r"[\w-]+", name) or find_spec("torch") is None:
+        return False
+    from signbit import models
+
+    return models.is_model(name)
 
 
 def networks() -> Sequence[str]:

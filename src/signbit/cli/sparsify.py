@@ -11,7 +11,6 @@ import os
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from signbit.packed import report
 from signbit.packed.bits import Array
 from signbit.runtime.model import MAX_THREADS
 from signbit.text import count, duration, size, table
+from signbit.wording import check_choice
 
 OVERRIDES = "keys of the recipe"
 KEYS = {
@@ -66,9 +66,8 @@ def run(options: argparse.Namespace) -> Output:
     from signbit.cli.train import free_run
     from signbit.sparsity import Distribution, Method
 
-    for name, choices in (("distribution", get_args(Distribution)), ("method", get_args(Method))):
-        if getattr(options, name) not in choices:
-            raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(options, name)!r}")
+    check_choice("--distribution", options.distribution, Distribution)
+    check_choice("--method", options.method, Method)
     target = free_run(f"{source.name}-sparse") if options.run is None else Path(options.run)
     file = target / "model.sbit" if options.out is None else Path(options.out)
     _check_writable(file, target)
