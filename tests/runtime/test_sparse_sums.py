@@ -143,7 +143,7 @@ def test_filters_share_a_register_at_few_positions(native, kind, pad, side, chan
     for isa in native:
         out, _ = run(graph, inputs, isa, "chosen", expected)
         np.testing.assert_array_equal(out, expected, err_msg=isa)
-        taken = [way[0] for way in dict(NativeEngine(graph, isa, 1).choices(batch))[first_of(kind)] if way[3]]
+        taken = [way.kernel for way in NativeEngine(graph, isa, 1).choices(batch)[first_of(kind)] if way.taken]
         # A ternary filter without zeros makes its neighbours wait.
         assert isa != "avx512" or kind == "ternary" or taken == ["sparse 16"]
 

@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-import numpy as np
 
 from signbit.packed.bits import Array
 from signbit.packed.graph import Graph
-from signbit.runtime.engine import NativeEngine
+from signbit.runtime.engine import NativeEngine, Way
 from signbit.runtime.isa import REFERENCE, choose
 
 FORMS = {"popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored", "sparse": "sparse"}
@@ -80,19 +77,21 @@ def explain(
             times[form].append(engine.profile(batches, -(-repeats // 3)))
     nodes = [node.name for node in graph.nodes]
     best = {form: dict(zip(nodes, map(min, zip(*rounds, strict=True)), strict=True)) for form, rounds in times.items()}
-    samples = len(next(iter(batches.values())))
     found = []
-    for layer, ways in engines[""].choices(samples):
+    for layer, ways in engines[""].choices(_samples(batches)).items():
         members = joined(graph, engines[""], layer)
         measured = {form: sum(times[node] for node in members) for form, times in best.items()}
+        taken = [way for way in ways if way.taken]
+        sparse = next((way for way in ways if way.density > 0), None)
         found.append(
             Choice(
                 layer,
-                tuple(Piece(kernel, rows, cost) for kernel, rows, cost, taken, *_ in ways if taken),
-                sum(cost for _, _, cost, taken, *_ in ways if taken),
+                tuple(Piece(way.kernel, way.rows, way.predicted) for way in taken),
+                sum(way.predicted for way in taken),
                 measured[""],
                 tuple(_forms(ways, measured, engines, layer)),
-                *_density(ways),
+                None if sparse is None else sparse.density,
+                None if sparse is None else sparse.break_even,
             )
         )
     return found
@@ -106,19 +105,13 @@ def joined(graph: Graph, engine: NativeEngine, layer: str) -> list[str]:
     return members + [name for name in dict.fromkeys(sums) if kernels.get(name) == "done by its readers"]
 
 
-def _density(ways: list[Any]) -> tuple[float | None, float | None]:
-    """The share of rare weights and the break-even of a sparse form, where there is one."""
-    for *_, density, break_even in ways:
-        if density > 0:
-            return density, break_even
-    return None, None
-
-
-def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, NativeEngine], layer: str) -> list[Form]:
+def _forms(
+    ways: Sequence[Way], times: Mapping[str, float], engines: Mapping[str, NativeEngine], layer: str
+) -> list[Form]:
     """One per form that the layer can have; of several register widths the cheapest estimate."""
     forms = []
     for form in FORMS:
-        offered = [cost for kernel, _, cost, taken, *_ in ways if kernel.startswith(form) and not taken]
+        offered = [way.predicted for way in ways if way.kernel.startswith(form) and not way.taken]
         kernel = next(node.kernel for node in engines[form].plan if node.name == layer)
         if offered and (form == "popcount" or form in kernel):
             forms.append(Form(form, min(offered), times[form]))
@@ -128,11 +121,10 @@ def _forms(ways: list[Any], times: Mapping[str, float], engines: Mapping[str, Na
 def sparse_time(graph: Graph, batches: Mapping[str, Array], *, isa: str) -> tuple[Piece, float] | None:
     """The piece that the one layer of `graph` is on sparse lists, and its measured time in µs; None if it is mixed."""
     engine = NativeEngine(graph, isa, 1, FORMS["sparse"])
-    planned = [way for _, ways in engine.choices(len(next(iter(batches.values())))) for way in ways if way[3]]
-    if len(planned) != 1 or not planned[0][0].startswith("sparse"):
+    taken = [way for way in _ways(engine, batches) if way.taken]
+    if len(taken) != 1 or not taken[0].kernel.startswith("sparse"):
         return None
-    kernel, rows, predicted, *_ = planned[0]
-    return Piece(kernel, rows, predicted), min(sum(engine.profile(batches, 7)) for _ in range(3))
+    return Piece(taken[0].kernel, taken[0].rows, taken[0].predicted), _time(engine, batches)
 
 
 def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widths: Sequence[int]) -> list[tuple[str, float]]:
@@ -144,21 +136,34 @@ def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widths: Sequ
         isa: instruction set.
         widths: lanes of its registers, widest first.
     """
+    offered = _ways(NativeEngine(graph, isa, 1), batches)
     found = []
     for form, layout in FORMS.items():
         engine = NativeEngine(graph, isa, 1, layout)
-        planned = [way for _, ways in engine.choices(len(next(iter(batches.values())))) for way in ways]
-        if form == "popcount":  # a layer that was forced to it has no choice to tell of
-            whole = NativeEngine(graph, isa, 1).choices(len(next(iter(batches.values()))))
-            planned = [way for _, ways in whole for way in ways if way[0] == form and not way[3]]
-        taken = {kernel for kernel, *_ in planned if form == "popcount"} | {k for k, _, _, t, *_ in planned if t}
-        if len(taken) != 1:
+        if form == "popcount":  # forced to it, a layer has no choice to tell of; free, it tells what this would cost
+            ways = [way for way in offered if way.kernel == form and not way.taken]
+        else:
+            ways = [way for way in _ways(engine, batches) if way.taken]
+        kernels = {way.kernel for way in ways}
+        if len(kernels) != 1:
             continue
-        (kernel,) = taken
-        predicted = sum(cost for k, _, cost, t, *_ in planned if k == kernel and t == (form != "popcount"))
-        measured = min(sum(engine.profile(batches, 7)) for _ in range(3))
+        (kernel,) = kernels
         if form == "mirrored":
-            filters = int(np.prod(graph.edges[graph.output].shape[:1]))
+            filters = graph.edges[graph.output].shape[0]
             kernel = f"mirrored {min((lanes for lanes in widths if lanes >= filters), default=widths[0])}"
-        found.append((kernel, measured / predicted))
+        found.append((kernel, _time(engine, batches) / sum(way.predicted for way in ways)))
     return found
+
+
+def _ways(engine: NativeEngine, batches: Mapping[str, Array]) -> list[Way]:
+    """What all layers of a plan choose from."""
+    return [way for ways in engine.choices(_samples(batches)).values() for way in ways]
+
+
+def _samples(batches: Mapping[str, Array]) -> int:
+    return len(next(iter(batches.values())))
+
+
+def _time(engine: NativeEngine, batches: Mapping[str, Array]) -> float:
+    """Microseconds of a run: the least of three medians."""
+    return min(sum(engine.profile(batches, 7)) for _ in range(3))

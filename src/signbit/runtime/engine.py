@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +26,26 @@ class NodePlan:
     op: str
     kernel: str
     why: str
+
+
+class Way(NamedTuple):
+    """One way in which a layer can compute some output positions of a batch, or does.
+
+    Attributes:
+        kernel: what computes them.
+        rows: how many positions; of a way that is not taken, all of the layer's.
+        predicted: microseconds estimated for them.
+        taken: whether the plan does so.
+        density: share of rare weights of a sparse kernel; 0 of the others.
+        break_even: the density at which it would cost as much as the cheapest other way; 0 of the others.
+    """
+
+    kernel: str
+    rows: int
+    predicted: float
+    taken: bool
+    density: float
+    break_even: float
 
 
 class Engine(Protocol):
@@ -70,12 +90,9 @@ class NativeEngine:
         times: list[float] = self._plan.profile(*self._arrays(batches), repeats)
         return times
 
-    def choices(self, samples: int) -> list[tuple[str, list[tuple[str, int, float, bool, float, float]]]]:
-        """Per node with a choice its name and, for a batch of `samples`, what it chooses from.
-
-        (kernel, rows, estimated µs, taken, density, break-even); the last two are 0 but for sparse kernels.
-        """
-        return list(self._plan.choices(samples))
+    def choices(self, samples: int) -> dict[str, list[Way]]:
+        """What each layer with a choice chooses from, for a batch of `samples`, by its name and in the plan's order."""
+        return {layer: [Way(*way) for way in ways] for layer, ways in self._plan.choices(samples)}
 
     def _arrays(self, batches: Mapping[str, Array]) -> tuple[list[Array], Array]:
         arrays = [np.ascontiguousarray(batches[name]) for name in self._inputs]
