@@ -77,7 +77,7 @@ LIGHT = {
     "bench tiny.sbit --isa nean": "nean",
     "bench tiny.sbit --batch 0": "must be at least 1",
     "bench tiny.sbit --batch 1000000000000": "not enough memory",
-    "bench tiny.sbit --threads -1": "must be at least 1",
+    "bench tiny.sbit --threads -1": "--threads must be 1..256, got -1",
     "bench tiny.sbit --seconds nan": "--seconds",
     "bench tiny.sbit --against flot": "did you mean float",
     "bench tiny.sbit digits --against float": "--against is for one model, got 2",

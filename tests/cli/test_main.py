@@ -46,6 +46,12 @@ def test_no_help_of_a_verb_loads_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60).returncode == 0
 
 
+def test_a_shipped_model_is_timed_without_loading_torch():
+    call = "main(['bench', 'digits', '--seconds', '0.01'])"
+    code = f"import sys; from signbit.cli.main import main; sys.exit({call} or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60).returncode == 0
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("signbit ")

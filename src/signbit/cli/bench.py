@@ -8,7 +8,6 @@ in turns. `onnx` is int8 in ONNX Runtime. Several models, such as a dense and a 
 
 import argparse
 import sys
-from pathlib import Path
 
 from signbit import benchmark, packed
 from signbit.benchmark import PEERS
@@ -16,6 +15,7 @@ from signbit.cli.errors import UserError, require, unknown
 from signbit.cli.output import Output
 from signbit.cli.progress import note
 from signbit.cli.sources import MODEL_HELP, RUN_HELP, is_network, is_run, networks, packed_path, run_path
+from signbit.runtime.model import MAX_THREADS
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Output:
     """Times the model that `options` name."""
-    if options.threads < 1 or min(options.batch) < 1:
-        raise UserError(f"--threads {options.threads} and --batch {options.batch} must be at least 1")
+    if not 1 <= options.threads <= MAX_THREADS:
+        raise UserError(f"--threads must be 1..{MAX_THREADS}, got {options.threads}")
+    if min(options.batch) < 1:
+        raise UserError(f"--batch must be at least 1, got {min(options.batch)}")
     if not 0 < options.seconds < 3600:
         raise UserError(f"--seconds must lie within 0..3600, got {options.seconds:g}")
     if options.tune:
@@ -91,7 +93,7 @@ def _peers(text: str | None, *, default: str) -> tuple[str, ...]:
 
 def _graph(name: str) -> packed.Graph:
     if not is_run(name) and not is_network(name):
-        return packed.load(packed_path(name, also=() if Path(name).exists() else networks()))
+        return packed.load(packed_path(name, also=networks))
     require("torch", "packing a run or a network")
     from signbit.cli.export import graph_of_network, graph_of_run
 

@@ -1,7 +1,7 @@
 """What a model named on the command line is: a packed file, a shipped one, a run directory or a network."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,12 +13,12 @@ MODEL_HELP = "a packed file (.sbit), or the name of a shipped model (digits)"
 RUN_HELP = "a run directory, as made by signbit train"
 
 
-def packed_path(name: str, *, also: Sequence[str] = ()) -> Path:
+def packed_path(name: str, *, also: Callable[[], Sequence[str]] = tuple) -> Path:
     """The packed file called `name`.
 
     Args:
         name: what the user typed.
-        also: further names that the verb takes, for the message.
+        also: gives further names that the verb takes; asked for the message alone, as it may have to load PyTorch.
 
     Raises:
         UserError: no such file and no such shipped model, or a directory.
@@ -33,7 +33,7 @@ def packed_path(name: str, *, also: Sequence[str] = ()) -> Path:
         raise UserError(f"{name!r} is a folder; a packed file is made from a run by: {export}")
     if path.suffix or path.parent != Path():
         raise UserError(f"packed model {name!r} does not exist")
-    raise unknown("packed model", name, [*assets.models(), *map(str, sorted(Path().glob("*.sbit"))), *also])
+    raise unknown("packed model", name, [*assets.models(), *map(str, sorted(Path().glob("*.sbit"))), *also()])
 
 
 def run_path(name: str) -> Path:
