@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from signbit import packed, runtime
-from signbit.benchmark import explain
+from signbit import assets, packed, runtime
+from signbit.benchmark import bench, explain
 from signbit.benchmark.plan import _both
 from signbit.benchmark.tuning import layer
 from signbit.packed import nodes
@@ -67,6 +67,20 @@ def test_layers_without_a_choice_are_listed_once():
 def binary_only():
     node = nodes.Threshold(name="bit", inputs=("x",), threshold=np.zeros(1, np.int32), direction=np.ones(1, np.int8))
     return (node,)
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("isa", runtime.isas()[:-1])
+def test_every_table_names_the_kernels_that_run(isa, batch):
+    graph = packed.load(assets.model("digits"))
+    plan = explain(graph, batch=batch, isa=isa)
+    chosen = {choice.name: " + ".join(piece.kernel for piece in choice.pieces) for choice in plan.choices}
+    assert len(chosen) >= 2
+    steps = {step.name: step.kernel for step in plan.steps}
+    assert {name: steps[name] for name in chosen} == chosen
+    assert steps["hidden.fc.sign"] == f"{chosen['stage1.conv']}, fused with 'stage1.conv'"
+    timed = bench(graph, batches=(batch,), isa=isa, seconds=0.01)
+    assert {node["name"]: node["kernel"] for node in timed.nodes} == steps
 
 
 def test_the_reference_has_no_choice():

@@ -21,7 +21,7 @@ class Plan:
         isa: kernels that were used.
         threads: of a call.
         batch: its size.
-        steps: how every node runs.
+        steps: how every node runs at this batch size.
         choices: of the layers with a choice the estimated and the measured time of each form.
     """
 
@@ -58,7 +58,9 @@ def explain(graph: packed.Graph, *, batch: int = 1, threads: int = 1, isa: str |
     random = np.random.default_rng(0)
     inputs = {name: sample(edge, batch, random) for name, edge in graph.inputs.items()}
     layers = explain_choices(graph, inputs, isa=isa, threads=threads)
-    return Plan(isa=model.isa, threads=model.threads, batch=batch, steps=tuple(model.plan), choices=tuple(layers))
+    return Plan(
+        isa=model.isa, threads=model.threads, batch=batch, steps=tuple(model.plan_for(batch)), choices=tuple(layers)
+    )
 
 
 def _choices_table(layers: Iterable[Choice]) -> str:

@@ -1,7 +1,7 @@
 """The two engines behind a model: native plans, and the reference interpreter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -53,6 +53,9 @@ class Engine(Protocol):
 
     plan: list[NodePlan]
 
+    def plan_for(self, samples: int) -> list[NodePlan]:
+        """`plan`, with the kernels that a batch of `samples` gets where they depend on it."""
+
     def run(self, batches: Mapping[str, Array]) -> Array:
         """The output for a batch."""
 
@@ -78,6 +81,17 @@ class NativeEngine:
         except ValueError as error:
             raise GraphError(str(error)) from None
         self.plan = [NodePlan(*row) for row in self._plan.nodes()]
+
+    def plan_for(self, samples: int) -> list[NodePlan]:
+        """`plan`, with the kernels that a batch of `samples` gets: of a layer in several pieces joined by " + "."""
+        steps = {step.name: step for step in self.plan}
+        for layer, ways in self.choices(samples):
+            any_form = steps[layer].kernel
+            taken = " + ".join(kernel for kernel, _, _, chosen, *_ in ways if chosen) or any_form
+            for name, step in steps.items():
+                if name == layer or step.kernel == f"{any_form}, fused with '{layer}'":
+                    steps[name] = replace(step, kernel=step.kernel.replace(any_form, taken, 1))
+        return [*steps.values()]
 
     def run(self, batches: Mapping[str, Array]) -> Array:
         """The output for a batch."""
@@ -112,6 +126,10 @@ class ReferenceEngine:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.plan = [NodePlan(node.name, type(node).__name__, REFERENCE, "") for node in graph.nodes]
+
+    def plan_for(self, samples: int) -> list[NodePlan]:
+        """`plan`: every batch runs alike."""
+        return self.plan
 
     def run(self, batches: Mapping[str, Array]) -> Array:
         """The output for a batch."""

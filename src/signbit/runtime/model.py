@@ -58,8 +58,14 @@ class Model:
 
     @property
     def plan(self) -> list[NodePlan]:
-        """How every node runs, in order."""
+        """How every node runs, in order; of a layer whose form depends on the batch the one kernel it has in all."""
         return list(self._engine.plan)
+
+    def plan_for(self, samples: int) -> list[NodePlan]:
+        """`plan`, with the kernels that a batch of `samples` gets: of a layer in several pieces joined by " + "."""
+        if samples < 1:
+            raise ValueError(f"samples must be >= 1, got {samples}")
+        return list(self._engine.plan_for(samples))
 
     def run(self, batch: Array | Mapping[str, Array]) -> Array:
         """The output for a batch (N, ...), or for one batch per input name.
@@ -83,11 +89,13 @@ class Model:
         return [Prediction(labels[i] if labels else int(i), float(scores[i])) for i in best]
 
     def profile(self, batch: Array | Mapping[str, Array], *, repeats: int = 20) -> list[NodeTime]:
-        """Median time of every node over `repeats` runs."""
+        """Median time of every node over `repeats` runs, and the kernels that a batch of this size gets."""
         if repeats < 1:
             raise ValueError(f"repeats must be >= 1, got {repeats}")
-        times = self._engine.profile(self._prepare(batch), repeats)
-        return [NodeTime(p.name, p.op, p.kernel, t) for p, t in zip(self._engine.plan, times, strict=True)]
+        batches = self._prepare(batch)
+        plan = self._engine.plan_for(len(next(iter(batches.values()))))
+        times = self._engine.profile(batches, repeats)
+        return [NodeTime(p.name, p.op, p.kernel, t) for p, t in zip(plan, times, strict=True)]
 
     def _prepare(self, batch: Array | Mapping[str, Array]) -> dict[str, Array]:
         inputs = self.graph.inputs
