@@ -7,6 +7,7 @@ import pytest
 
 from signbit.packed import Bits, Graph, Image, Int, Real, Window, reference
 from signbit.packed import nodes as n
+from signbit.packed.edges import EDGE_DTYPES
 from signbit.packed.weights import encode_dense, encode_gaps
 
 torch = pytest.importorskip("torch")
@@ -285,7 +286,7 @@ def check(graph, name, rng):
     edge = graph.edges[name]
     found = reference.evaluate(node, edge, inputs)
     expected = stored(independent(node, *inputs), edge)
-    assert found.dtype == expected.dtype == reference._DTYPES[type(edge)]
+    assert found.dtype == expected.dtype == EDGE_DTYPES[type(edge)]
     assert found.shape == (3, *edge.shape)
     bound = reference.tolerance(node, edge, inputs, found)
     if isinstance(node, n.BinaryConv | n.BinaryLinear) and node.levels is not None:

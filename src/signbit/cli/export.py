@@ -6,7 +6,7 @@ unless asked for otherwise; int8 is smaller and faster, and no longer equal to P
 
 import argparse
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from signbit.cli.output import Output, command
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.packed import report
+from signbit.packed.edges import WeightFormat
 from signbit.text import size
 
-Format = Literal["float32", "int8"]
 CALIBRATION = 256
 """Training images from which int8 takes the ranges of the values it rounds."""
 
@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit export`."""
     parser.add_argument("run", help=RUN_HELP)
     parser.add_argument("output", nargs="?", help="the file to write; default: model.sbit in the run directory")
-    formats: dict[str, Any] = {"choices": get_args(Format), "default": "float32"}
+    formats: dict[str, Any] = {"choices": get_args(WeightFormat), "default": "float32"}
     parser.add_argument("--stem", help="number format of real weights that read the image", **formats)
     parser.add_argument("--dense", help="number format of all other real weights, such as a classifier", **formats)
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> Output:
     return Output(text, {"run": source, "file": target, **totals.dict()["totals"]})
 
 
-def graph_of_run(source: Path, *, stem: Format = "float32", dense: Format = "float32") -> packed.Graph:
+def graph_of_run(source: Path, *, stem: WeightFormat = "float32", dense: WeightFormat = "float32") -> packed.Graph:
     """The packed graph of the network that a run trained; int8 ranges come from its training images."""
     require("torch", "reading a run directory")
     from signbit import export, training

@@ -1,7 +1,6 @@
 """What a lowering rule works with, and the signs that all rules share."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,11 +11,9 @@ from signbit.export.error import ExportError
 from signbit.export.fold import fold
 from signbit.export.steps import Flatten, Function, MaxPool, Scaling
 from signbit.packed import nodes as n
-from signbit.packed.edges import Bits
+from signbit.packed.edges import Bits, WeightFormat
 from signbit.packed.image import ImagePreparation
 from signbit.quantizers import Quantizer, sign
-
-Format = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,8 +30,8 @@ class Context:
 
     builder: Builder
     image: ImagePreparation
-    stem: Format = "float32"
-    dense: Format = "float32"
+    stem: WeightFormat = "float32"
+    dense: WeightFormat = "float32"
     ranges: dict[str, float] = field(default_factory=dict)
 
     def sign(self, x: Value, quantizer: Function, path: str) -> Value:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from torch import nn
 
-from signbit.export.context import Format
 from signbit.export.lower import to_graph
 from signbit.packed import Graph, ImagePreparation, save
 from signbit.packed.bits import Array
+from signbit.packed.edges import WeightFormat
 from signbit.packed.report import Report, inspect
 
 
@@ -18,8 +18,8 @@ def export(
     *,
     image: ImagePreparation,
     labels: Sequence[str] = (),
-    stem: Format = "float32",
-    dense: Format = "float32",
+    stem: WeightFormat = "float32",
+    dense: WeightFormat = "float32",
     calibration: Array | None = None,
 ) -> Graph:
     """Lowers `model` (see `to_graph`), writes the packed file and returns the graph.

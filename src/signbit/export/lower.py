@@ -11,11 +11,12 @@ from torch.nn.utils import parametrize, prune
 
 from signbit.export import arithmetic, binary, elementwise, moves, pooling, real  # noqa: F401  (fill the tables)
 from signbit.export.builder import Builder, Value
-from signbit.export.context import Context, Format
+from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.rules import FUNCTIONS, MODULES, Rule
 from signbit.export.steps import Normalise
 from signbit.packed.bits import Array
+from signbit.packed.edges import WeightFormat
 from signbit.packed.graph import Graph
 from signbit.packed.image import ImagePreparation
 from signbit.quantizers import Quantizer
@@ -37,8 +38,8 @@ def to_graph(
     *,
     image: ImagePreparation,
     labels: Sequence[str] = (),
-    stem: Format = "float32",
-    dense: Format = "float32",
+    stem: WeightFormat = "float32",
+    dense: WeightFormat = "float32",
     calibration: Array | None = None,
 ) -> Graph:
     """Lowers `model`, as it is in eval mode, to a graph that reads the pixels of `image`; the model is not changed.

@@ -1,8 +1,6 @@
 """The packed file: one safetensors file whose metadata holds the graph as JSON. docs/format.md is its contract."""
 
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from signbit.files import write_whole
 from signbit.packed import edges as edge_types
 from signbit.packed.bits import Array
 from signbit.packed.edges import Edge, GraphError
@@ -43,26 +42,11 @@ def save(graph: Graph, path: str | Path) -> Path:
         ValueError: the folder is missing or not writable.
     """
     target = Path(path)
-    content = dumps(graph)
     try:
-        descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        write_whole(target, dumps(graph))
     except OSError as error:
-        raise ValueError(f"cannot write {str(target)!r}: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, target)
-    except OSError as error:
-        Path(beside).unlink(missing_ok=True)
         raise ValueError(f"cannot write {str(target)!r}: {error.strerror}") from None
     return target
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def dumps(graph: Graph) -> bytes:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 INT32_MAX = 2**31 - 1
 MAX_ELEMENTS = 2**26
 """Largest number of values on one edge of one sample; beyond it a file is taken for damaged."""
@@ -16,6 +18,8 @@ SMALLEST = 2.0**-126
 """Smallest positive normal number of float32."""
 
 RealFormat = Literal["float32", "float16", "int16"]
+WeightFormat = Literal["float32", "int8"]
+"""Number formats of real weights."""
 
 
 class GraphError(ValueError):
@@ -79,6 +83,10 @@ def check_edge(edge: Edge) -> Edge:
                 f"format {edge.format} with step {edge.step}: int16, and only int16, needs a positive step"
             )
     return edge
+
+
+EDGE_DTYPES: dict[type[Edge], type] = {Image: np.uint8, Bits: np.int8, Int: np.int32, Real: np.float32}
+"""How the values on an edge are held."""
 
 
 def describe(edge: Edge) -> str:

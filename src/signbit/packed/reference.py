@@ -12,15 +12,13 @@ import numpy as np
 
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array, values
-from signbit.packed.edges import Bits, Edge, Image, Int, Real
+from signbit.packed.edges import EDGE_DTYPES, Edge, Real
 from signbit.packed.graph import Graph
 from signbit.packed.weights import BinaryWeights
 from signbit.packed.window import Window
 
 UNIT = 2.0**-23
 """Spacing of float32 at 1."""
-
-_DTYPES: dict[type, type] = {Image: np.uint8, Bits: np.int8, Int: np.int32, Real: np.float32}
 
 
 def run(graph: Graph, batch: Array | Mapping[str, Array]) -> Array:
@@ -47,7 +45,7 @@ def trace(graph: Graph, batch: Array | Mapping[str, Array]) -> Iterator[tuple[st
 
 def checked(batch: Array, edge: Edge, name: str) -> Array:
     """`batch` if it can stand on `edge`; else `ValueError` naming the input."""
-    dtype = np.dtype(_DTYPES[type(edge)])
+    dtype = np.dtype(EDGE_DTYPES[type(edge)])
     if batch.shape[1:] != edge.shape or batch.ndim != len(edge.shape) + 1 or batch.dtype != dtype:
         expected = f"{dtype} (N, {', '.join(map(str, edge.shape))})"
         raise ValueError(f"input {name!r}: expected {expected}, got {batch.dtype} {batch.shape}")
@@ -61,7 +59,7 @@ def evaluate(node: n.Node, edge: Edge, inputs: list[Array]) -> Array:
 
 def _round(value: Array, edge: Edge) -> Array:
     if not isinstance(edge, Real):
-        return value.astype(_DTYPES[type(edge)])
+        return value.astype(EDGE_DTYPES[type(edge)])
     with np.errstate(over="ignore"):
         if edge.format == "float16":
             return value.astype(np.float32).astype(np.float16).astype(np.float32)

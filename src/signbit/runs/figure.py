@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from signbit.files import write_whole
 from signbit.runs.comparison import Comparison, Group
 from signbit.runs.record import RunRecord
 
@@ -119,7 +120,7 @@ def _figure(path: Path, size: tuple[float, float]) -> "Iterator[Figure]":
         content = io.BytesIO()
         metadata = {"Date": None} if path.suffix == ".svg" else {}
         figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata)
-    path.write_bytes(_shortened(content.getvalue()) if path.suffix == ".svg" else content.getvalue())
+    write_whole(path, _shortened(content.getvalue()) if path.suffix == ".svg" else content.getvalue())
 
 
 def _shortened(svg: bytes) -> bytes:

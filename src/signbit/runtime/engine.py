@@ -10,12 +10,10 @@ import numpy as np
 
 from signbit.packed import reference
 from signbit.packed.bits import Array
-from signbit.packed.edges import Bits, Edge, GraphError, Image, Int, Real
+from signbit.packed.edges import EDGE_DTYPES, GraphError
 from signbit.packed.graph import Graph
 from signbit.runtime.handover import describe_inputs, describe_nodes
 from signbit.runtime.isa import REFERENCE
-
-_DTYPES: dict[type[Edge], type] = {Image: np.uint8, Bits: np.int8, Int: np.int32, Real: np.float32}
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class NativeEngine:
 
         self._inputs = tuple(graph.inputs)
         output = graph.edges[graph.output]
-        self._shape, self._dtype = output.shape, _DTYPES[type(output)]
+        self._shape, self._dtype = output.shape, EDGE_DTYPES[type(output)]
         try:
             self._plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), graph.output, isa, threads, layout)
         except ValueError as error:

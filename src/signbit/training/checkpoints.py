@@ -12,8 +12,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from signbit.files import write_whole
 from signbit.training.diagnosis import nonfinite_tensor
-from signbit.training.files import write_whole
 from signbit.training.module import Classification, InterruptError, TrainingError
 
 __all__ = ["Checkpoints", "WholeFiles"]
@@ -27,6 +27,7 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_whole(Path(path), buffer.getbuffer())
 
 

@@ -12,8 +12,9 @@ import torch
 
 import signbit
 from signbit.data import Dataset
+from signbit.files import write_whole
+from signbit.machine import cpu_name
 from signbit.runs.files import FREE, VERSIONS
-from signbit.training.files import write_whole
 from signbit.training.recipe import Recipe
 
 __all__ = ["fingerprints", "refuse_changes", "refuse_other_data", "versions", "write_origin"]
@@ -135,12 +136,4 @@ def versions() -> Mapping[str, str | int]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
-    return found | {"platform": platform.platform(), "cpu": _cpu(), "threads": torch.get_num_threads()}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+    return found | {"platform": platform.platform(), "cpu": cpu_name(), "threads": torch.get_num_threads()}

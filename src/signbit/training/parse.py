@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser
 
-from signbit.training.files import write_whole
+from signbit.files import write_whole
 from signbit.training.recipe import Recipe
 from signbit.wording import nearest, suggest, unknown
 

@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict
 
+from signbit.files import write_whole
 from signbit.runs import RESULTS
 from signbit.training.evaluate import Evaluation
-from signbit.training.files import write_whole
 from signbit.training.run import Run
 
 __all__ = ["record_result"]

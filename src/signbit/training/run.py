@@ -11,12 +11,12 @@ from zipfile import BadZipFile
 import torch
 from torch import Tensor, nn
 
+from signbit.files import write_whole
 from signbit.models import create_model
 from signbit.optim import Hybrid
 from signbit.packed import ImagePreparation
 from signbit.runs.files import METRICS, RECIPE, read_metrics
 from signbit.sparsity import attach_masks
-from signbit.training.files import write_whole
 from signbit.training.parse import load_recipe
 from signbit.training.recipe import Recipe
 from signbit.training.stages import CHECKPOINT, latest_stage, line_before, stages_of

@@ -93,6 +93,7 @@ def train(
         raise ValueError("teacher= has nothing to teach; set the weight of a term such as loss.distribution")
     with _settings(recipe):
         module = _first_module(stages, teacher)
+        path.mkdir(parents=True, exist_ok=True)
         write_origin(path, _fingerprints(module))
         # Last, because a directory without a recipe is no run yet.
         save_recipe(recipe, path / RECIPE)

@@ -10,10 +10,10 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Writes a file beside `path`, then renames it: `path` is always the old content or the new, never a part.
 
     Raises:
-        OSError: there is no space or no permission; `path` keeps its content.
+        OSError: there is no space, no permission or no such folder; `path` keeps its content.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.partial")
+    # Of this process alone, so that two that write one file do not write into each other's.
+    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with beside.open("wb") as file:
             file.write(content)
