@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from signbit import assets, data, packed
+from signbit import assets, data, packed, runtime
 from signbit.cli.main import main
+from signbit.runtime.engine import NativeEngine
 
 FINN = Path(__file__).parents[3] / "shared" / "data" / "ref_finn_tfc" / "model.onnx"
 
@@ -135,6 +136,22 @@ def test_doctor_finds_nothing_wrong(call):
     found = call("doctor")
     assert found["healthy"]
     assert found["isas"][-1] == "reference"
+
+
+@pytest.mark.skipif(len(runtime.isas()) == 1, reason="the native extension is not built")
+def test_doctor_finds_a_wrong_bit_that_leaves_the_classes_right(call, monkeypatch):
+    right = NativeEngine.run
+
+    def wrong(self, batches):
+        result = right(self, batches)
+        if result.dtype == np.int8:  # a node alone, or a stretch; the whole network gives floats
+            result.flat[0] *= -1
+        return result
+
+    monkeypatch.setattr(NativeEngine, "run", wrong)
+    found = call("doctor", code=1)
+    assert not found["healthy"]
+    assert found["self_test"] == f"FAILED: {runtime.isas()[0]} differs from the reference at stage0.conv.sign (Sign)"
 
 
 def test_models_and_recipes_are_listed(call):
