@@ -5,8 +5,10 @@ import platform
 import sys
 from pathlib import Path
 
-FEATURES = ("sse4_1", "popcnt", "avx2", "avx512f", "avx512bw", "avx512_vpopcntdq", "avx512_vnni", "amx_int8", "asimd")
-"""What the kernels look at, in the names of /proc/cpuinfo."""
+_AVX2 = ("avx", "fma", "f16c", "avx2")
+_AVX512 = ("avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vbmi2", "gfni", "avx512_vnni", "avx512_vpopcntdq")
+FEATURES = {"avx512": (*_AVX2, *_AVX512), "avx2": _AVX2}
+"""What a table of kernels needs (native/cpu/features.cpp), in the names of /proc/cpuinfo; generic ones need nothing."""
 
 
 def cpu_name() -> str:
@@ -15,9 +17,9 @@ def cpu_name() -> str:
 
 
 def cpu_features() -> tuple[str, ...]:
-    """Those of `FEATURES` that the operating system reports; empty off Linux."""
-    reported = (_cpuinfo("flags") or _cpuinfo("Features")).split()
-    return tuple(name for name in FEATURES if name in reported)
+    """What of `FEATURES` the operating system reports; empty off Linux."""
+    reported = _cpuinfo("flags").split()
+    return tuple(name for name in (*_AVX2, *_AVX512) if name in reported)
 
 
 def cores() -> int:

@@ -1,7 +1,7 @@
 """Says what this machine and this installation can do: versions, processor, kernels, training, and a self-test.
 
-The self-test is what signbit verify does, for the shipped model on all kernels that this machine can run: every node is
-held to the numpy reference, integers bit for bit, sums of floats within their bound. Exit code 1 when something is wrong.
+The self-test is signbit verify of the shipped model, on all kernels that this machine can run: every node is held to
+the numpy reference, integers bit for bit, sums of floats within their bound. Exit code 1 when something is wrong.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 import signbit
 from signbit import assets, export, packed, runtime
 from signbit.cli.output import Output
-from signbit.machine import cores, cpu_features, cpu_name
+from signbit.machine import FEATURES, cores, cpu_features, cpu_name
 from signbit.runtime.isa import REFERENCE
 
 CORE = ("numpy", "safetensors", "pillow", "jsonargparse")
@@ -58,7 +58,7 @@ def doctor() -> dict[str, Any]:
         "training": training,
         "self_test": verdict,
         "healthy": healthy,
-        "advice": _advice(extension, training, healthy),
+        "advice": [*_missing(isas), *_advice(extension, training, healthy)],
     }
 
 
@@ -89,6 +89,14 @@ def _versions() -> dict[str, str | None]:
 _UNHEALTHY = "Report this machine: the engine does not compute what the reference does; SIGNBIT_ISA=reference is right."
 _SLOW = "Without the extension the numpy reference runs: right, but slow. Installing builds it with any C++20 compiler."
 _NO_TRAINING = "To train and export: pip install 'signbit[train]'. For predict, inspect and bench nothing is missing."
+
+
+def _missing(isas: tuple[str, ...]) -> list[str]:
+    """Why this processor does not get the kernels that would be faster; nothing where its features are not known."""
+    here = cpu_features()
+    faster = [isa for isa in FEATURES if isa not in isas and here]
+    lacking = {isa: [name for name in FEATURES[isa] if name not in here] for isa in faster}
+    return [f"{isa} kernels need {', '.join(names)}: not here" for isa, names in lacking.items() if names]
 
 
 def _advice(extension: bool, training: bool, healthy: bool) -> list[str]:
