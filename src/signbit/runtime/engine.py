@@ -83,9 +83,9 @@ class NativeEngine:
     def plan_for(self, samples: int) -> list[NodePlan]:
         """`plan`, with the kernels that a batch of `samples` gets: of a layer in several pieces joined by " + "."""
         steps = {step.name: step for step in self.plan}
-        for layer, ways in self.choices(samples):
+        for layer, ways in self.choices(samples).items():
             any_form = steps[layer].kernel
-            taken = " + ".join(kernel for kernel, _, _, chosen, *_ in ways if chosen) or any_form
+            taken = " + ".join(way.kernel for way in ways if way.taken) or any_form
             for name, step in steps.items():
                 if name == layer or step.kernel == f"{any_form}, fused with '{layer}'":
                     steps[name] = replace(step, kernel=step.kernel.replace(any_form, taken, 1))
