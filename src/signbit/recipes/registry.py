@@ -11,13 +11,8 @@ from signbit.recipes.entry import Entry
 from signbit.recipes.mnist import MNIST_CNN, MNIST_MLP
 from signbit.recipes.reactnet import REACTNET_IMAGENET
 from signbit.recipes.realtobinary import REALTOBINARY_IMAGENET
-from signbit.recipes.sbnn import (
-    SBNN_CIFAR10,
-    SBNN_CIFAR10_AUTHORS,
-    SBNN_MNIST,
-    SPARSE_CIFAR10,
-    SPARSE_TINYIMAGENET,
-)
+from signbit.recipes.sbnn import SBNN_CIFAR10, SBNN_CIFAR10_AUTHORS, SBNN_MNIST
+from signbit.recipes.sparse import SPARSE_CIFAR10, SPARSE_TINYIMAGENET
 from signbit.recipes.subbit import SUBBIT_CIFAR10, SUBBIT_IMAGENET
 from signbit.recipes.tuned import variant, with_untuned
 from signbit.training import Recipe, load_recipe, override, split_words

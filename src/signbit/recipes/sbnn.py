@@ -9,10 +9,9 @@ from dataclasses import replace
 
 from signbit.data.augment import Augmentation
 from signbit.recipes.tuned import REAL_ADAM, adam
-from signbit.sparsity import SparsityConfig
 from signbit.training import DataConfig, ModelConfig, OptimConfig, PenaltyConfig, Recipe, Schedule
 
-__all__ = ["EDE", "SBNN_CIFAR10", "SBNN_CIFAR10_AUTHORS", "SBNN_MNIST", "SPARSE_CIFAR10", "SPARSE_TINYIMAGENET"]
+__all__ = ["EDE", "SBNN_CIFAR10", "SBNN_CIFAR10_AUTHORS", "SBNN_MNIST"]
 
 SBNN_MNIST = (
     Recipe(
@@ -88,38 +87,3 @@ SBNN_CIFAR10 = (
 )
 """A quarter of the channels, closed levels under a hard budget, shortcuts without weights: real 1x1 shortcuts would
 outweigh all sparse weights."""
-
-SPARSE_CIFAR10 = (
-    replace(
-        SBNN_CIFAR10[0],
-        name="sparse-cifar10",
-        model=ModelConfig(
-            name="resnet18_cifar",
-            options=SBNN_CIFAR10[0].model.options | {"weight_quantizer": f"twolevel(surrogate='{EDE}')"},
-        ),
-        sparsity=SparsityConfig(density=0.05),
-        epochs=4,
-    ),
-)
-"""The same with masks, whose budget and way of pruning are keys of the recipe; short, for tables of many runs."""
-
-SPARSE_TINYIMAGENET = (
-    replace(
-        SPARSE_CIFAR10[0],
-        name="sparse-tinyimagenet",
-        data=DataConfig(
-            name="image-folder",
-            root="tiny-imagenet",
-            options={"size": 64},
-            reserve="fraction:0.1",
-            workers=1,
-            augmentation=Augmentation(crop_padding=8, flip=True),
-        ),
-        model=replace(
-            SPARSE_CIFAR10[0].model, options=SPARSE_CIFAR10[0].model.options | {"widths": [32, 64, 128, 256]}
-        ),
-        epochs=12,
-    ),
-)
-"""Half of the channels, for images of 64x64 and 100 or 200 classes; a tenth of each class is kept for a final test, and
-the official validation images are the test part."""
