@@ -31,6 +31,17 @@ def test_programs_run(program, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_every_python_call_that_the_page_of_verbs_names_is_there():
+    """In a process of its own, where nothing but signbit is imported."""
+    pytest.importorskip("lightning")
+    (sentence,) = re.findall(r"^- Every verb is thin\. (.+?)(?=^- |^$)", CLI, re.MULTILINE | re.DOTALL)
+    calls = [call for call in re.findall(r"`(\w[\w.]+)(?:\([^`]*)?`", sentence) if "." in call]
+    assert len(calls) > 15
+    program = f"import signbit; from operator import attrgetter; [attrgetter(c)(signbit) for c in {calls}]"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_command_shown_exists():
     commands = re.findall(r"^\$ signbit ([a-z]+)", README, re.MULTILINE)
     commands += re.findall(r"^signbit ([a-z]+)", CLI, re.MULTILINE)

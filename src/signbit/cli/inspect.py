@@ -9,7 +9,6 @@ import argparse
 from signbit import packed
 from signbit.cli.output import Output
 from signbit.cli.sources import MODEL_HELP, packed_path
-from signbit.packed import report
 from signbit.packed.edges import describe
 
 
@@ -19,10 +18,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Output:
-    """The report of a packed file; the Python call is `packed.report.inspect(graph)`."""
+    """The report of a packed file; the Python call is `packed.inspect(graph)`."""
     path = packed_path(options.model)
     graph = packed.load(path)
-    result = report.inspect(graph)
+    result = packed.inspect(graph)
     labels = f"{len(graph.labels)} labels: {_short(graph.labels)}" if graph.labels else "no labels"
     (edge,) = graph.inputs.values()
     head = f"{path}\ninput {describe(edge)}, output {describe(graph.edges[graph.output])}, {labels}\n"

@@ -5,6 +5,7 @@ from signbit.packed.edges import Bits, Edge, GraphError, Image, Int, Real
 from signbit.packed.graph import Graph
 from signbit.packed.image import ImagePreparation
 from signbit.packed.nodes import NODES, Node
+from signbit.packed.report import Report, inspect
 from signbit.packed.window import Window
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "Node",
     "PackedFileError",
     "Real",
+    "Report",
     "Window",
     "dumps",
+    "inspect",
     "load",
     "save",
 ]
