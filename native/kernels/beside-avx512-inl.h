@@ -192,4 +192,10 @@ inline void narrow_taps(const NarrowTapsCall& call) {
   }
 }
 
-constexpr BesideKernels kBeside = {narrow_planes, narrow_taps, select_beside, 0.1f, 0.3f, 4.2f, 60};
+constexpr BesideKernels kBeside = {.narrow = narrow_planes,
+                                   .narrow_taps = narrow_taps,
+                                   .select = select_beside,
+                                   .narrow_cost = 0.1f,
+                                   .taps_cost = 0.3f,
+                                   .window_cost = 4.2f,
+                                   .group_cost = 60};

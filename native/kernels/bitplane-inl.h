@@ -254,9 +254,6 @@ RunPlanes select_planes(size_t filters, size_t bits) {
 
 template <class V>
 constexpr PlaneWidth plane_width(void (*spread)(const uint64_t*, size_t, uint64_t*),
-                                 void (*spread_row)(const uint64_t*, size_t, uint64_t*), float plane,
-                                 float group_of_4, float group_of_5, float input, float mirrored,
-                                 float many) {
-  return {8 * V::kBytes, select_planes<V>,   spread,   spread_row, plane, {group_of_4, group_of_5},
-          input,         select_mirrored<V>, mirrored, many};
+                                 void (*spread_row)(const uint64_t*, size_t, uint64_t*), PlaneCosts costs) {
+  return {costs, 8 * V::kBytes, select_planes<V>, spread, spread_row, select_mirrored<V>};
 }

@@ -57,9 +57,17 @@ struct ListCall {
 
 using RunPlanes = void (*)(const PlaneCall&);
 
-// One register width. Costs are in nanoseconds on the machine of docs/performance.md; only their ratios
-// count.
-struct PlaneWidth {
+// Of one register width, in nanoseconds on the machine of docs/performance.md; only their ratios count.
+struct PlaneCosts {
+  float plane_cost;     // per listed plane
+  float group_cost[2];  // per group of 4 or 5 filters
+  float input_cost;     // per plane made
+  float mirror_cost;    // per input, of four positions and a register of filters
+  float many_cost;      // what a pass of seven positions takes beyond its inputs
+};
+
+// One register width.
+struct PlaneWidth : PlaneCosts {
   size_t lanes;
   RunPlanes (*select)(size_t filters, size_t bits);  // filters a pass: 4 or 5
   // `bits` planes of each of count_columns(bits) filters (filter, kCountRows, lanes), as numbers.
@@ -67,12 +75,7 @@ struct PlaneWidth {
   // The same of one row of planes, (lane / 8 % 16, lane / 128, lane % 8), higher bits 0; null where registers
   // cannot.
   void (*spread_row)(const uint64_t* counts, size_t bits, uint64_t* out);
-  float plane_cost;     // per listed plane
-  float group_cost[2];  // per group of 4 or 5 filters
-  float input_cost;     // per plane made
   RunMirrored (*mirrored)(size_t positions, size_t bits);
-  float mirror_cost;  // per input, of four positions and a register of filters
-  float many_cost;    // what a pass of seven positions takes beyond its inputs
 };
 
 constexpr size_t kMostWidths = 4;

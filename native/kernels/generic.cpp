@@ -108,19 +108,25 @@ void transpose(const uint64_t* in, size_t in_stride, uint64_t* out, size_t out_s
   for (size_t i = 0; i < 64; ++i) out[i * out_stride] = x[i];
 }
 
-constexpr PlaneTable kPlanes = {{plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>,
-                                                                 nullptr, 0.65f, 60, 150, 1.0f, 0.65f, 1400)},
-                                1,
-                                list_planes,
-                                transpose,
-                                turn_nine,
-                                {1.0f, 0.9f},
-                                {1.3f, 3.3f},
-                                {2.5f, 0.8f},
-                                1100,
-                                0.6f,
-                                {sort_one_by_one<kFewPositions, read_patterns<kFewPositions>>,
-                                 sort_one_by_one<kManyPositions, read_patterns<kManyPositions>>, 1.25f}};
+constexpr PlaneTable kPlanes = {
+    .widths = {plane_width<TwoInputs<Lanes64>>(spread_blocks<TwoInputs<Lanes64>, transpose>, nullptr,
+                                               {.plane_cost = 0.65f,
+                                                .group_cost = {60, 150},
+                                                .input_cost = 1.0f,
+                                                .mirror_cost = 0.65f,
+                                                .many_cost = 1400})},
+    .count = 1,
+    .list = list_planes,
+    .transpose = transpose,
+    .turn_nine = turn_nine,
+    .popcount_cost = {1.0f, 0.9f},
+    .patch_cost = {1.3f, 3.3f},
+    .gather_cost = {2.5f, 0.8f},
+    .five_from = 1100,
+    .count_cost = 0.6f,
+    .mirror = {.sort_few = sort_one_by_one<kFewPositions, read_patterns<kFewPositions>>,
+               .sort_many = sort_one_by_one<kManyPositions, read_patterns<kManyPositions>>,
+               .sort_cost = 1.25f}};
 
 #include "kernels/chain-inl.h"
 

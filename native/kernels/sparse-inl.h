@@ -317,6 +317,5 @@ void step_planes(const StepCall& call) {
 }
 
 template <class V>
-constexpr SparseWidth sparse_width(float filter) {
-  return {select_sparse<V>, shift_planes<V>, sum_rows<V>, add_tap<V>, step_planes<V>, filter};
-}
+constexpr SparseWidth kSparseWidth = {select_sparse<V>, shift_planes<V>, sum_rows<V>, add_tap<V>,
+                                      step_planes<V>};

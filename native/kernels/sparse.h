@@ -100,7 +100,6 @@ struct SparseWidth {
   void (*sum_rows)(const TotalCall& call);
   void (*add_tap)(const TapCall& call);
   void (*step_planes)(const StepCall& call);
-  float filter_cost;  // nanoseconds per filter, beside its planes
 };
 
 // Of the widths of a PlaneTable.
@@ -108,8 +107,9 @@ struct SparseTable {
   SparseWidth widths[kMostWidths];
   void (*number)(const NumberCall& call);
   void (*plane)(const NumberCall& call);
-  float list_cost;  // of a listed plane in the first cache, of what it costs dense lists
-  float lane_cost;  // nanoseconds per lane, to look its total up in the table of a line
+  float filter_cost[kMostWidths];  // nanoseconds per filter, beside its planes
+  float list_cost;                 // of a listed plane in the first cache, of what it costs dense lists
+  float lane_cost;                 // nanoseconds per lane, to look its total up in the table of a line
   const BesideKernels* beside = nullptr;  // null where registers cannot
 };
 

@@ -16,10 +16,11 @@ namespace {
 }  // namespace
 
 extern const SparseTable kAvx2Sparse = {
-    {sparse_width<TwoInputs<Register256>>(13), sparse_width<TwoInputs<Register128>>(10)},
-    number_lanes,
-    plane_numbers,
-    0.8f,
-    0.8f};
+    .widths = {kSparseWidth<TwoInputs<Register256>>, kSparseWidth<TwoInputs<Register128>>},
+    .number = number_lanes,
+    .plane = plane_numbers,
+    .filter_cost = {13, 10},
+    .list_cost = 0.8f,
+    .lane_cost = 0.8f};
 
 }  // namespace sb

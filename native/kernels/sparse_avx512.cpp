@@ -12,12 +12,13 @@ namespace {
 
 }  // namespace
 
-extern const SparseTable kAvx512Sparse = {{sparse_width<Lanes512>(15), sparse_width<Lanes256>(11),
-                                           sparse_width<Lanes128>(10), sparse_width<Lanes64>(9)},
-                                          number_lanes,
-                                          plane_numbers,
-                                          0.65f,
-                                          0.8f,
-                                          &kBeside};
+extern const SparseTable kAvx512Sparse = {
+    .widths = {kSparseWidth<Lanes512>, kSparseWidth<Lanes256>, kSparseWidth<Lanes128>, kSparseWidth<Lanes64>},
+    .number = number_lanes,
+    .plane = plane_numbers,
+    .filter_cost = {15, 11, 10, 9},
+    .list_cost = 0.65f,
+    .lane_cost = 0.8f,
+    .beside = &kBeside};
 
 }  // namespace sb

@@ -13,7 +13,11 @@ namespace {
 
 }  // namespace
 
-extern const SparseTable kGenericSparse = {
-    {sparse_width<TwoInputs<Lanes64>>(17)}, number_lanes, plane_numbers, 0.7f, 1.5f};
+extern const SparseTable kGenericSparse = {.widths = {kSparseWidth<TwoInputs<Lanes64>>},
+                                           .number = number_lanes,
+                                           .plane = plane_numbers,
+                                           .filter_cost = {17},
+                                           .list_cost = 0.7f,
+                                           .lane_cost = 1.5f};
 
 }  // namespace sb

@@ -8,7 +8,6 @@
 namespace sb {
 namespace {
 
-constexpr double kLeastLine = 20;    // steps over all totals from which on a line costs less
 constexpr float kMostLevel = 1e30f;  // larger values might overflow
 constexpr double kFarOff = 1e9;      // from where no line of a slope that is sure comes back
 

@@ -57,7 +57,8 @@ double SparseForm::listed_cost(const PlaneWidth& width) const {
 
 double SparseForm::cost(const PlaneWidth& width, const PlaneInputs& inputs) const {
   const auto plane = static_cast<double>(width.plane_cost), filters = static_cast<double>(shape_.filters);
-  double sum = listed_cost(width) + filters * static_cast<double>(kernels(width).filter_cost);
+  const auto filter = static_cast<double>(table_.filter_cost[&width - planes_.widths]);
+  double sum = listed_cost(width) + filters * filter;
   if (filters_.moving == Moving::kNot) return sum;
   sum += inputs.sum_cost(width, total_bits_);
   if (filters_.moving == Moving::kHalf) return sum;

@@ -14,6 +14,8 @@ namespace sb {
 
 // More inputs make totals that counters cannot hold.
 inline constexpr std::size_t kMostDepth = (std::size_t{1} << kMostTotalBits) - 2;
+// Steps of a threshold over all totals from which on a line costs less than steps.
+inline constexpr double kLeastLine = 20;
 
 // How many inputs of a window are -1, N, enters the threshold of a filter: not at all, as its half, by steps
 // of one, or as a line that all filters share and the steps that are left.

@@ -63,7 +63,7 @@ double SparseSums::listed_cost(const PlaneWidth& width) const {
 }
 
 double SparseSums::cost(const PlaneWidth& width) const {
-  const float filter = table_.widths[&width - planes_.widths].filter_cost;
+  const float filter = table_.filter_cost[&width - planes_.widths];
   return listed_cost(width) + static_cast<double>(filters_.places.size()) * static_cast<double>(filter);
 }
 

@@ -266,7 +266,7 @@ nb::dict costs(const std::string& isa) {
     one["group_cost"] = nb::make_tuple(width.group_cost[0], width.group_cost[1]);
     one["input_cost"] = width.input_cost;
     one["mirror_cost"] = width.mirror_cost;
-    one["filter_cost"] = sparse.widths[i].filter_cost;
+    one["filter_cost"] = sparse.filter_cost[i];
     widths.append(one);
   }
   nb::dict all;
@@ -274,6 +274,7 @@ nb::dict costs(const std::string& isa) {
   all["popcount_cost"] = nb::make_tuple(table.popcount_cost[0], table.popcount_cost[1]);
   all["sort_cost"] = table.mirror.sort_cost;
   all["lane_cost"] = sparse.lane_cost;
+  all["least_line"] = sb::kLeastLine;
   return all;
 }
 

@@ -1,4 +1,4 @@
-"""What a sparse filter costs beside its planes: the constants of kernels/sparse.h, refitted by `bench --tune`."""
+"""What sparse filters cost beside their planes: constants in kernels/sparse_*.cpp, refitted by `bench --tune`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class SparseTime:
     measured: float
 
 
-def has_line(channels: int) -> bool:
-    """Whether thresholds of two levels move by more steps than the engine adds one by one (ops/level_filters.cpp)."""
-    return DENSITY * channels * WINDOW.taps > 25
+def has_line(channels: int, least: float) -> bool:
+    """Whether thresholds of two levels move by more steps than the engine adds one by one, its `least_line`."""
+    return DENSITY * channels * WINDOW.taps > least
 
 
 def layer(side: int, channels: int, filters: int, *, line: bool) -> packed.Graph:

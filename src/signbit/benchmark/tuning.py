@@ -84,7 +84,7 @@ def tune(isa: str | None = None) -> Tuning:
             x = rng.choice(np.array([-1, 1], np.int8), (batch, channels, side, side))
             for form, ratio in choices.ratios(graph, {"x": x}, isa=name, widths=widths):
                 ratios.setdefault(form, []).append(ratio)
-            sparse += _sparse_times(side, channels, filters, x, name)
+            sparse += _sparse_times(side, channels, filters, x, name, old["least_line"])
     found = {form: tuple(values) for form, values in sorted(ratios.items())}
     factors = {form: median(values) for form, values in found.items()}
     new = scaled(old, factors)
@@ -95,9 +95,11 @@ def tune(isa: str | None = None) -> Tuning:
     return Tuning(isa=name, ratios=found, old=old, new=new)
 
 
-def _sparse_times(side: int, channels: int, filters: int, x: Array, isa: str) -> list[sparse_costs.SparseTime]:
+def _sparse_times(
+    side: int, channels: int, filters: int, x: Array, isa: str, least_line: float
+) -> list[sparse_costs.SparseTime]:
     times = []
-    for line in (False, True) if sparse_costs.has_line(channels) else (False,):
+    for line in (False, True) if sparse_costs.has_line(channels, least_line) else (False,):
         graph = sparse_costs.layer(side, channels, filters, line=line)
         if (found := choices.sparse_time(graph, {"x": x}, isa=isa)) is None:
             continue

@@ -112,7 +112,7 @@ class NativeEngine:
 
 
 def costs(isa: str) -> dict[str, Any]:
-    """The constants that the native planner's estimates rest on (kernels/bitplane*.h), in nanoseconds."""
+    """The constants that the native planner's estimates rest on (native/kernels), in nanoseconds."""
     from signbit import _native
 
     return dict(_native.costs(isa))
