@@ -28,14 +28,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit eval`."""
     parser.add_argument("model", help=f"{MODEL_HELP}, or {RUN_HELP}")
     parser.add_argument("--data", help="data set, or a folder with one; needed for a packed model")
-    parser.add_argument("--root", default="data", help="folder of the data set")
+    parser.add_argument("--root", help="folder of the data set; default: the run's, or data")
     parser.add_argument("--split", default="test", help="test or train; for a run also validation or reserve")
-    parser.add_argument("--threads", type=int, default=1, help="threads to run on")
+    parser.add_argument("--threads", type=int, help="threads for a packed model; default: 1")
     parser.add_argument("--isa", help="kernels to use for a packed model; default: the best this machine has")
 
 
 def run(options: argparse.Namespace) -> Output:
     """The share of images classified right; the Python calls are `training.evaluate_run` and `accuracy`."""
+    for name in ("threads", "isa"):
+        if is_run(options.model) and getattr(options, name) is not None:
+            raise UserError(f"--{name} is for a packed model; PyTorch evaluates the run {options.model!r}")
     with working(f"evaluating {options.model}"):
         correct, samples, kept = _of_run(options) if is_run(options.model) else (*_of_file(options), "")
     data = {"model": options.model, "split": options.split, "correct": correct, "samples": samples}
@@ -48,8 +51,12 @@ def _of_file(options: argparse.Namespace) -> tuple[int, int]:
     if options.data is None:
         raise UserError(f"{options.model!r} does not say on what to measure it; add --data NAME or --data FOLDER")
     graph = packed.load(path)
-    dataset = load_data(options.data, options.root, options.split, graph.image, graph.labels)
-    return accuracy(graph, dataset, threads=options.threads, isa=options.isa)
+    dataset = load_data(options.data, _root(options), options.split, graph.image, graph.labels)
+    return accuracy(graph, dataset, threads=1 if options.threads is None else options.threads, isa=options.isa)
+
+
+def _root(options: argparse.Namespace) -> str:
+    return "data" if options.root is None else str(options.root)
 
 
 def _of_run(options: argparse.Namespace) -> tuple[int, int, str]:
@@ -60,9 +67,10 @@ def _of_run(options: argparse.Namespace) -> tuple[int, int, str]:
 
     trained = training.load_run(source)
     if options.data is None:
-        dataset, images = training.load_part(trained.recipe.data, options.split), options.split
+        own = trained.recipe.data if options.root is None else replace(trained.recipe.data, root=options.root)
+        dataset, images = training.load_part(own, options.split), options.split
     else:
-        dataset = load_data(options.data, options.root, options.split, trained.image, trained.labels)
+        dataset = load_data(options.data, _root(options), options.split, trained.image, trained.labels)
         images = f"{options.split} of {options.data}"
     # Prepared as in training, whatever this data set would have.
     dataset = replace(dataset, image=trained.image)
