@@ -1,131 +1,16 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from importers.evaluator import OPSETS, onnx_tensors
 from signbit.importers import from_finn
-from signbit.packed import ImagePreparation, dumps, reference
+from signbit.packed import ImagePreparation, reference
 from signbit.packed import nodes as n
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from onnx.reference import ReferenceEvaluator  # noqa: E402
-from onnx.reference.op_run import OpRun  # noqa: E402
-from onnx.reference.ops.op_batch_normalization import _batchnorm_test_mode  # noqa: E402
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-TFC = DATA / "ref_finn_tfc"
-needs_data = pytest.mark.skipif(not TFC.is_dir(), reason=f"{TFC} is absent")
-
-
-class MultiThreshold(OpRun):
-    """The custom operator by explicit loops, for the ONNX reference evaluator."""
-
-    op_domain = "finn.custom_op.general"
-
-    def _run(self, x, thresholds, out_scale=1.0, out_bias=0.0, out_dtype=None, data_layout=None):
-        out = np.zeros_like(x)
-        for c in range(x.shape[1]):
-            for t in thresholds[c % len(thresholds)]:
-                out[:, c] += x[:, c] >= t
-        return (np.float32(out_scale) * out + np.float32(out_bias),)
-
-
-class BipolarQuant(OpRun):
-    op_domain = "qonnx.custom_op.general"
-
-    def _run(self, x, scale):
-        return (np.where(x >= 0, scale, -scale).astype(np.float32),)
-
-
-class BatchNormalization(OpRun):
-    """Inference with one output; before opset 14 onnx's own class mixes in the statistics of the batch."""
-
-    op_domain = ""
-
-    def _run(self, x, scale, offset, mean, variance, epsilon=1e-5, **training):
-        return (_batchnorm_test_mode(x, scale, offset, mean, variance, epsilon),)
-
-
-def onnx_tensors(model, x):
-    """Every tensor of the model for one float32 batch, by the ONNX reference evaluator."""
-    session = ReferenceEvaluator(model, new_ops=[MultiThreshold, BipolarQuant, BatchNormalization])
-    return session.run(None, {model.graph.input[0].name: x}, intermediate=True)
-
-
-def mnist_test():
-    import gzip
-
-    with gzip.open(DATA / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
-    with gzip.open(DATA / "mnist" / "t10k-labels-idx1-ubyte.gz") as file:
-        return images, np.frombuffer(file.read(), np.uint8, offset=8)
-
-
-@needs_data
-def test_tfc_reproduces_finns_figures():
-    graph = from_finn(TFC / "model.onnx")
-    first = reference.run(graph, np.load(TFC / "input.npy").astype(np.uint8))
-    assert first.argmax(axis=1).tolist() == [7, 2, 1, 0] == np.load(TFC / "expected_output.npy").tolist()
-
-    images, labels = mnist_test()
-    golden = np.load(TFC / "tfc_w1a1_mnist_expected.npz")
-    values = dict(reference.trace(graph, images))
-    np.testing.assert_array_equal(values["MatMul_3_out0"], golden["dot3"])
-    for layer in range(3):
-        np.testing.assert_array_equal(values[f"MatMul_{layer}_out0"][:16], golden[f"dot{layer}_first16"])
-    predicted = values[graph.output].argmax(axis=1)
-    np.testing.assert_array_equal(predicted, golden["pred"])
-    assert (predicted == labels).mean() == 0.9296
-
-
-@needs_data
-def test_tfc_runs_on_every_instruction_set():
-    runtime = pytest.importorskip("signbit.runtime")
-    graph = from_finn(TFC / "model.onnx")
-    images, labels = mnist_test()
-    for isa in runtime.isas():
-        scores = runtime.compile(graph, isa=isa).run(images)
-        assert (scores.argmax(axis=1) == labels).mean() == 0.9296, isa
-
-
-@needs_data
-def test_tfc_thresholds_equal_the_files_own_arithmetic_on_every_sum():
-    model = onnx.load(TFC / "model.onnx")
-    graph = from_finn(TFC / "model.onnx")
-    falling = 0
-    for layer, depth in enumerate((784, 64, 64)):
-        source, target = f"MatMul_{layer}_out0", f"MultiThreshold_{layer + 1}_out0"
-        names = [node.output[0] for node in model.graph.node]
-        chain = model.graph.node[names.index(source) + 1 : names.index(target) + 1]
-        part = helper.make_graph(
-            chain,
-            "chain",
-            [helper.make_tensor_value_info(source, TensorProto.FLOAT, None)],
-            [helper.make_tensor_value_info(target, TensorProto.FLOAT, None)],
-            model.graph.initializer,
-        )
-        sums = np.arange(-depth, depth + 1, 2)[:, None].repeat(64, axis=1)
-        expected = onnx_tensors(helper.make_model(part, opset_imports=OPSETS), sums.astype(np.float32))[target]
-        node = graph.node(target)
-        np.testing.assert_array_equal(reference.compute(node, sums.astype(np.int32)), expected)
-        falling += int((node.direction < 0).sum())
-    assert falling == 12
-
-
-@needs_data
-def test_tfc_weights_take_one_bit_each():
-    weights = 784 * 64 + 64 * 64 + 64 * 64 + 64 * 10
-    assert len(dumps(from_finn(TFC / "model.onnx"))) < weights / 8 + 3 * 64 * 5 + 784 * 0 + 2048 + 300 * 11
-
-
-OPSETS = [
-    helper.make_opsetid("", 12),
-    helper.make_opsetid("finn.custom_op.general", 1),
-    helper.make_opsetid("qonnx.custom_op.general", 1),
-]
 
 
 def build(nodes, constants, shape=(1, 3, 12, 12), pixels=True, outputs=("out",)):

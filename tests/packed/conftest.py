@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from signbit.packed import Bits, Graph, Image, ImagePreparation, Window
+from signbit.packed import Bits, Graph, Image, ImagePreparation, Window, dumps
 from signbit.packed import nodes as n
 from signbit.packed.weights import encode_codebook, encode_dense, encode_gaps
 
@@ -101,6 +101,12 @@ def small(**parts):
 @pytest.fixture(scope="session", name="every_node")
 def _every_node():
     return every_node()
+
+
+@pytest.fixture(scope="session")
+def content(every_node):
+    """The packed file of `every_node`."""
+    return dumps(every_node)
 
 
 @pytest.fixture(name="small")
