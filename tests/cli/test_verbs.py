@@ -2,17 +2,17 @@
 
 import signal
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from places import needs, place
 from signbit import assets, data, packed, runtime
 from signbit.cli.main import main
 from signbit.runtime.engine import NativeEngine
 
-FINN = Path(__file__).parents[3] / "shared" / "data" / "ref_finn_tfc" / "model.onnx"
+FINN = "ref_finn_tfc/model.onnx"
 
 
 @pytest.fixture
@@ -69,10 +69,10 @@ def test_eval_reads_a_folder_of_idx_files(file, tmp_path, call):
     assert call("eval", file, "--data", tmp_path, "--split", "train")["samples"] == 10
 
 
-@pytest.mark.skipif(not FINN.exists(), reason="../shared/data/ref_finn_tfc is not here")
+@needs(FINN)
 def test_import_of_a_finn_network_that_verifies(tmp_path, call):
     pytest.importorskip("onnx")
-    found = call("import", FINN, tmp_path / "tfc.sbit", "--labels", ",".join("0123456789"))
+    found = call("import", place(FINN), tmp_path / "tfc.sbit", "--labels", ",".join("0123456789"))
     assert found["binary_weights"] == found["weights"] == 59_008
     assert call("verify", tmp_path / "tfc.sbit", "--samples", 16)["passed"]
     assert call("bench", tmp_path / "tfc.sbit", "--seconds", 0.02, "--against", "float,int8")["calls"]

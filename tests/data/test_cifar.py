@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from places import needs, place
 from signbit.data import DataError, load
 
 RECORD = 3073
@@ -123,8 +124,8 @@ def test_python_batches_are_checked(tmp_path: Path, value: dict[bytes, object], 
         load("cifar10", tmp_path, "test")
 
 
+@needs("cifar-10-batches-bin/test_batch.bin")
 def test_the_real_cifar10() -> None:
-    folder = Path("/tmp/data")
-    if not (folder / "cifar-10-batches-bin" / "test_batch.bin").is_file():
-        pytest.skip("unpack.py has not been run into /tmp/data")
-    assert np.bincount(load("cifar10", folder, "test").labels).sum() == 1017
+    counts = np.bincount(load("cifar10", place("cifar-10-batches-bin").parent, "test").labels)
+    # The official file, or the 1017 of its images that are at hand without loss.
+    assert counts.tolist() == [1000] * 10 or counts.sum() == 1017

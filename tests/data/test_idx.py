@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from places import needs, place
 from signbit.data import DataError, load
 from signbit.data.idx import read_idx
 
@@ -99,9 +100,7 @@ def test_counts_and_labels_must_agree(tmp_path: Path) -> None:
         load("mnist", tmp_path, "train")
 
 
-def test_the_real_mnist(tmp_path: Path) -> None:
-    folder = Path(__file__).parents[3] / "shared" / "data" / "mnist"
-    if not folder.is_dir():
-        pytest.skip("../shared/data is not here")
-    dataset = load("mnist", folder, "test")
+@needs("mnist")
+def test_the_real_mnist() -> None:
+    dataset = load("mnist", place("mnist"), "test")
     assert np.bincount(dataset.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from places import needs, place
 from signbit import packed
 from signbit.packed import reference
 
 runtime = pytest.importorskip("signbit.runtime")
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data"
-PARAMETERS = DATA / "ref_bnn_pynq"
-pytestmark = pytest.mark.skipif(not PARAMETERS.is_dir(), reason=f"{PARAMETERS} is absent")
+PARAMETERS = place("ref_bnn_pynq")
+ARCHIVE = "cifar10/cifar10_lossless.zip"
+pytestmark = needs("ref_bnn_pynq", "mnist", ARCHIVE)
 
 spec = importlib.util.spec_from_file_location("bnn_pynq", ROOT / "examples" / "bnn_pynq.py")
 example = importlib.util.module_from_spec(spec)
@@ -32,13 +33,13 @@ def arrays(name):
 def mnist():
     """The MNIST test set from the official archives."""
     names = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
-    return tuple(gzip.decompress((DATA / "mnist" / name).read_bytes()) for name in names)
+    return tuple(gzip.decompress((place("mnist") / name).read_bytes()) for name in names)
 
 
 @pytest.fixture(scope="module")
 def cifar10():
     """The 1,017 clean CIFAR-10 test images, (N, 3, 32, 32), and their classes."""
-    with zipfile.ZipFile(DATA / "cifar10" / "cifar10_lossless.zip") as archive:
+    with zipfile.ZipFile(place(ARCHIVE)) as archive:
         tiles = []
         for name, count in (("test_00.webp", 1000), ("test_01_first17.webp", 17)):
             sheet = np.asarray(Image.open(io.BytesIO(archive.read(name))))

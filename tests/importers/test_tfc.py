@@ -1,32 +1,26 @@
 """FINN's TFC-W1A1, as its authors distribute it, gives their figures."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from importers.evaluator import OPSETS, onnx_tensors
+from places import needs, place
+from signbit.data import load
 from signbit.importers import from_finn
 from signbit.packed import dumps, reference
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
-TFC = DATA / "ref_finn_tfc"
-needs_data = pytest.mark.skipif(not TFC.is_dir(), reason=f"{TFC} is absent")
+TFC = place("ref_finn_tfc")
+pytestmark = needs("ref_finn_tfc", "mnist")
 
 
 def mnist_test():
-    import gzip
-
-    with gzip.open(DATA / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
-    with gzip.open(DATA / "mnist" / "t10k-labels-idx1-ubyte.gz") as file:
-        return images, np.frombuffer(file.read(), np.uint8, offset=8)
+    dataset = load("mnist", place("mnist"), "test")
+    return dataset.images, dataset.labels
 
 
-@needs_data
 def test_tfc_reproduces_finns_figures():
     graph = from_finn(TFC / "model.onnx")
     first = reference.run(graph, np.load(TFC / "input.npy").astype(np.uint8))
@@ -43,7 +37,6 @@ def test_tfc_reproduces_finns_figures():
     assert (predicted == labels).mean() == 0.9296
 
 
-@needs_data
 def test_tfc_runs_on_every_instruction_set():
     runtime = pytest.importorskip("signbit.runtime")
     graph = from_finn(TFC / "model.onnx")
@@ -53,7 +46,6 @@ def test_tfc_runs_on_every_instruction_set():
         assert (scores.argmax(axis=1) == labels).mean() == 0.9296, isa
 
 
-@needs_data
 def test_tfc_thresholds_equal_the_files_own_arithmetic_on_every_sum():
     model = onnx.load(TFC / "model.onnx")
     graph = from_finn(TFC / "model.onnx")
@@ -77,7 +69,6 @@ def test_tfc_thresholds_equal_the_files_own_arithmetic_on_every_sum():
     assert falling == 12
 
 
-@needs_data
 def test_tfc_weights_take_one_bit_each():
     weights = 784 * 64 + 64 * 64 + 64 * 64 + 64 * 10
     assert len(dumps(from_finn(TFC / "model.onnx"))) < weights / 8 + 3 * 64 * 5 + 784 * 0 + 2048 + 300 * 11
