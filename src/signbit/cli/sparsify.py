@@ -8,9 +8,12 @@ set by its dotted name, such as --sparsity.every 50 or --optim.options.lr 1e-3.
 
 import argparse
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,11 +24,14 @@ from signbit.cli.output import Output, command
 from signbit.cli.progress import working
 from signbit.cli.sources import RUN_HELP, run_path
 from signbit.machine import free_memory
-from signbit.packed import report
 from signbit.packed.bits import Array
 from signbit.runtime.model import MAX_THREADS
 from signbit.text import count, duration, size, table
 from signbit.wording import check_choice
+
+if TYPE_CHECKING:
+    from signbit.sparsity import Distribution, Method
+    from signbit.training import Recipe
 
 OVERRIDES = "keys of the recipe"
 KEYS = {
@@ -37,6 +43,89 @@ KEYS = {
 """Keys that have an option of their own here."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sparsified:
+    """A sparse run and its packed file beside the dense one: what stands for both is by "dense" and "sparse".
+
+    Attributes:
+        source: the dense run.
+        run: the sparse one.
+        file: its packed model.
+        density: share of the packed weights that take the rarer level, or are not 0.
+        ternary: whether the weights are of three values.
+        explored: share of the weights that were ever in use, where masks move.
+        optimizer: of the sparse run.
+        replaced: the optimizer of the dense run, where the sparse one cannot use it.
+        epochs: that were trained.
+        seconds: time of training.
+        accuracy: of both on the test images.
+        bytes: of both packed files.
+        times: of a call of both.
+        batch: images of a call.
+        threads: of a call.
+        isa: kernels of a call.
+        verified: whether the packed file passed its proof.
+    """
+
+    source: Path
+    run: Path
+    file: Path
+    density: float
+    ternary: bool
+    explored: float | None
+    optimizer: str
+    replaced: str | None
+    epochs: int
+    seconds: float
+    accuracy: dict[str, float]
+    bytes: dict[str, int]
+    times: dict[str, Timing]
+    batch: int
+    threads: int
+    isa: str
+    verified: bool
+
+    @property
+    def smaller(self) -> float:
+        """How many times as small the file is."""
+        return self.bytes["dense"] / self.bytes["sparse"]
+
+    @property
+    def faster(self) -> float:
+        """How many times as fast a call is."""
+        return self.times["dense"].median / self.times["sparse"].median
+
+    def dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        times = {name: vars(timing) for name, timing in self.times.items()}
+        return {**vars(self), "times": times, "smaller": self.smaller, "faster": self.faster}
+
+    def text(self) -> str:
+        """Everything, for people."""
+        difference = f"{self.accuracy['sparse'] - self.accuracy['dense']:+.2%}"
+        call = f"{count(self.batch, 'image')} a call, {self.isa}"
+        medians = (duration(timing.median) for timing in self.times.values())
+        rows = [
+            ("test accuracy", *(f"{value:.2%}" for value in self.accuracy.values()), difference),
+            ("bytes", *(size(value) for value in self.bytes.values()), _ratio(self.smaller, "smaller", "larger")),
+            (call, *medians, _ratio(self.faster, "faster", "slower")),
+        ]
+        rare = "are not 0" if self.ternary else "take the rarer level"
+        failed = f"failed; {command('verify', self.file, '--run', self.run)} says where"
+        following = ("inspect", self.file), ("bench", self.source, self.file), ("compare", self.source, self.run)
+        lines = [
+            f"{self.run}: {self.density:.2%} of the weights {rare}, "
+            f"{count(self.epochs, 'epoch')} in {duration(self.seconds)}",
+            table(("", "dense", "sparse", ""), rows),
+            f"{self.file}: verify {'passed' if self.verified else failed}",
+            f"next: {'; '.join(command(*words) for words in following)}",
+        ]
+        if self.replaced is not None:
+            kept = f"{self.replaced} keeps weights of ±1, which have no sizes"
+            lines.insert(1, f"optimizer {self.optimizer}: {kept}")
+        return "\n".join(lines)
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `signbit sparsify`; all others are keys of the recipe."""
     parser.add_argument("source", metavar="run", help=RUN_HELP)
@@ -45,6 +134,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--values",
         dest="levels",
+        metavar="VALUES",
         default="ternary",
         help="ternary, twolevel, signs, subbit, or a quantizer such as subbit(bits=0.56)",
     )
@@ -58,41 +148,81 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Output:
-    """Trains, packs, verifies and compares; in Python `recipes.sparse_recipe`, then `training.train`."""
+    """The findings of `sparsify` as text."""
     source = run_path(options.source)
     _check(options)
     require("lightning", "training")
-    from signbit import export, recipes, training
     from signbit.cli.train import free_run
     from signbit.sparsity import Distribution, Method
 
     check_choice("--distribution", options.distribution, Distribution)
     check_choice("--method", options.method, Method)
     target = free_run(f"{source.name}-sparse") if options.run is None else Path(options.run)
-    file = target / "model.sbit" if options.out is None else Path(options.out)
-    _check_writable(file, target)
-    dense = training.load_run(source)
-    recipe = recipes.sparse_recipe(
-        dense.recipe,
+    found = sparsify(
         source,
+        target,
         density=options.density,
         values=options.levels,
         distribution=options.distribution,
         method=options.method,
         epochs=options.epochs,
+        overrides=options.overrides,
+        file=options.out,
+        batch=options.batch,
+        threads=options.threads,
     )
-    changed = ""
-    if recipe.optim.name != dense.recipe.optim.name:
-        changed = f"optimizer {recipe.optim.name}: {dense.recipe.optim.name} keeps weights of ±1, which have no sizes\n"
-    for key, _ in training.split_words(options.overrides):
-        if key in KEYS:
-            raise UserError(f"--{key} is what {KEYS[key]} says; leave it out")
-        if key.startswith("sparsity.") and recipe.sparsity.density is None:
-            raise UserError(f"--{key} is of masks, and {options.levels} keeps its budget itself; leave it out")
-    recipe = training.override(recipe, options.overrides)
+    return Output(found.text(), found.dict(), code=0 if found.verified else 1)
+
+
+def sparsify(
+    source: str | Path,
+    target: str | Path,
+    *,
+    density: float,
+    values: str = "ternary",
+    distribution: "Distribution" = "uniform",
+    method: "Method" = "topk",
+    epochs: int | None = None,
+    overrides: Sequence[str] = (),
+    file: str | Path | None = None,
+    batch: int = 1,
+    threads: int = 1,
+) -> Sparsified:
+    """Trains, packs, verifies and compares.
+
+    Args:
+        source: the dense run.
+        target: directory to make.
+        density: share of the weights that take the rarer level, in (0, 1].
+        values: ternary, twolevel, signs, subbit, or a quantizer with a budget.
+        distribution: of the density among layers: uniform, erk or global.
+        method: of the masks: topk, flips, static, set or rigl.
+        epochs: of the new run; None takes half of those of the old one.
+        overrides: further keys of the recipe as on the command line, such as ("--optim.options.lr", "1e-3").
+        file: the packed model; None takes model.sbit in the new run.
+        batch: random images of the call that is timed.
+        threads: of that call.
+    """
+    from signbit import export, recipes, training
+
+    source, target = Path(source), Path(target)
+    file = target / "model.sbit" if file is None else Path(file)
+    _check_writable(file, target)
+    dense = training.load_run(source)
+    recipe = recipes.sparse_recipe(
+        dense.recipe,
+        source,
+        density=density,
+        values=values,
+        distribution=distribution,
+        method=method,
+        epochs=epochs,
+    )
+    replaced = None if recipe.optim.name == dense.recipe.optim.name else dense.recipe.optim.name
+    recipe = _overridden(recipe, overrides, values)
     with working(f"packing and measuring {source}"):
         before = export.to_graph(dense.model, image=dense.image, labels=dense.labels)
-        _try_call(before, options.batch, options.threads)
+        _try_call(before, batch, threads)
         right_before = training.evaluate_run(dense, root=recipe.data.root)
     result = training.train(recipe, target)
     sparse = training.load_run(target)
@@ -102,46 +232,38 @@ def run(options: argparse.Namespace) -> Output:
         training.record_result(sparse, "test", right_after)
         proof = export.verify(after, model=sparse.model, batch=training.load_part(recipe.data, "test").images[:256])
     with working("timing both"):
-        times, isa = _times(before, after, options.batch, options.threads)
-    sizes = {"dense": len(packed.dumps(before)), "sparse": file.stat().st_size}
-    rights = {"dense": right_before.accuracy, "sparse": right_after.accuracy}
-    smaller, faster = sizes["dense"] / sizes["sparse"], times["dense"].median / times["sparse"].median
-    density = _density(after)
-    rare = "are not 0" if recipe.model.options["weight_quantizer"].startswith("ternary") else "take the rarer level"
-    call = f"{count(options.batch, 'image')} a call, {isa}"
-    rows = [
-        ("test accuracy", *(f"{value:.2%}" for value in rights.values()), f"{rights['sparse'] - rights['dense']:+.2%}"),
-        ("bytes", *(size(value) for value in sizes.values()), _ratio(smaller, "smaller", "larger")),
-        (call, *(duration(times[name].median) for name in rights), _ratio(faster, "faster", "slower")),
-    ]
-    failed = f"failed; {command('verify', file, '--run', target)} says where"
-    following = ("inspect", file), ("bench", source, file), ("compare", source, target)
-    text = (
-        f"{target}: {density:.2%} of the weights {rare}, "
-        f"{count(result.metrics['epoch'], 'epoch')} in {duration(result.seconds)}\n"
-        f"{changed}{table(('', 'dense', 'sparse', ''), rows)}\n"
-        f"{file}: verify {'passed' if proof.passed else failed}\n"
-        f"next: {'; '.join(command(*words) for words in following)}"
+        times, isa = _times(before, after, batch, threads)
+    return Sparsified(
+        source=source,
+        run=target,
+        file=file,
+        density=_density(after),
+        ternary=str(recipe.model.options["weight_quantizer"]).startswith("ternary"),
+        explored=result.metrics.get("explored"),
+        optimizer=recipe.optim.name,
+        replaced=replaced,
+        epochs=int(result.metrics["epoch"]),
+        seconds=result.seconds,
+        accuracy={"dense": right_before.accuracy, "sparse": right_after.accuracy},
+        bytes={"dense": len(packed.dumps(before)), "sparse": file.stat().st_size},
+        times=times,
+        batch=batch,
+        threads=threads,
+        isa=isa,
+        verified=proof.passed,
     )
-    data = {
-        "source": source,
-        "run": target,
-        "file": file,
-        "density": density,
-        "explored": result.metrics.get("explored"),
-        "optimizer": recipe.optim.name,
-        "seconds": result.seconds,
-        "accuracy": rights,
-        "bytes": sizes,
-        "times": {name: vars(timing) for name, timing in times.items()},
-        "smaller": smaller,
-        "faster": faster,
-        "batch": options.batch,
-        "threads": options.threads,
-        "isa": isa,
-        "verified": proof.passed,
-    }
-    return Output(text, data, code=0 if proof.passed else 1)
+
+
+def _overridden(recipe: "Recipe", overrides: Sequence[str], values: str) -> "Recipe":
+    """`recipe` with the keys that the user sets, none of which may be one that an option sets."""
+    from signbit import training
+
+    for key, _ in training.split_words(overrides):
+        if key in KEYS:
+            raise UserError(f"--{key} is what {KEYS[key]} says; leave it out")
+        if key.startswith("sparsity.") and recipe.sparsity.density is None:
+            raise UserError(f"--{key} is of masks, and {values} keeps its budget itself; leave it out")
+    return training.override(recipe, overrides)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -166,7 +288,7 @@ def _check_writable(file: Path, run: Path) -> None:
 
 def _density(graph: packed.Graph) -> float:
     """Fraction of the weights that a packed file has as its rarer ones, or ternary as not 0."""
-    rows = [row for row in report.inspect(graph).rows if row.packing == "packed"]
+    rows = [row for row in packed.inspect(graph).rows if row.packing == "packed"]
     rare = sum(row.density * row.weights for row in rows if row.density is not None)
     return rare / sum(row.weights for row in rows)
 
