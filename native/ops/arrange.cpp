@@ -181,7 +181,9 @@ Value build_select(NodeReader& node, const std::vector<Value>& inputs, Emitter& 
   out = node.output(out);
   if (!node.ok()) return kNoValue;
   const Storage storage = natural_storage(in);
-  return plan.emit(std::make_unique<Select>(in, storage, std::move(index)), inputs, out, storage);
+  const Value value = plan.emit(std::make_unique<Select>(in, storage, index), inputs, out, storage);
+  if (in.kind == Kind::kImage) plan.describe_channels(value, {inputs[0], std::move(index)});
+  return value;
 }
 
 Value build_roll(NodeReader& node, const std::vector<Value>& inputs, Emitter& plan) {

@@ -112,6 +112,12 @@ struct PixelLine {
   std::vector<int> offsets;
 };
 
+// Pixels whose channels are those of another image: which one each is, or -1 for zeros.
+struct PixelChannels {
+  Value image = kNoValue;
+  std::vector<std::int32_t> from;
+};
+
 // The layout of bits that products are computed in: the cheaper one, or always one of them where there is a
 // choice.
 enum class Layout { kChosen, kPacked, kPlanes, kMirrored, kSparse };
@@ -141,6 +147,10 @@ class Emitter {
   // Remembers, while the plan is built, that a value is a line of pixels, for products that read the pixels.
   virtual void describe_pixels(Value value, PixelLine line) = 0;
   virtual const PixelLine* pixels(Value value) const = 0;
+  // Remembers, while the plan is built, that a value is chosen from an image, for readers that choose
+  // themselves.
+  virtual void describe_channels(Value value, PixelChannels channels) = 0;
+  virtual const PixelChannels* channels(Value value) const = 0;
   // Says in the plan why the node at hand does not run on packed bits.
   virtual void explain(std::string why) = 0;
 };

@@ -1,8 +1,10 @@
 // Builder of the node that makes bits of integers: Threshold.
 #include <algorithm>
 #include <memory>
+#include <numeric>
 
 #include "ops/bitplane.h"
+#include "ops/pixel_signs.h"
 #include "ops/registry.h"
 #include "ops/threshold.h"
 
@@ -82,6 +84,13 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
     invert[c] = direction[c] > 0 ? 0 : -1;
     for (std::size_t row = 0; row < rows; ++row)
       cuts[row * channels + c] = values[c * rows + row] ^ invert[c];
+  }
+  if (in.kind == Kind::kImage && !table && border.empty()) {
+    PixelChannels pixels{inputs[0], std::vector<std::int32_t>(channels)};
+    std::iota(pixels.from.begin(), pixels.from.end(), 0);
+    if (const PixelChannels* chosen = plan.channels(inputs[0]); chosen != nullptr) pixels = *chosen;
+    if (auto signs = PixelSigns::make(plan.edge(pixels.image), pixels.from, cuts, invert); signs != nullptr)
+      return plan.emit(std::move(signs), {pixels.image}, node.output(as_bits(in)), Storage::kBits);
   }
   const BinaryProduct* product =
       table || plan.layout() == Layout::kPacked ? nullptr : plan.sole_product(inputs[0]);

@@ -103,6 +103,15 @@ class PlanBuilder final : public Emitter {
     return found == pixels_.end() ? nullptr : &found->second;
   }
 
+  void describe_channels(Value value, PixelChannels channels) override {
+    channels_.emplace(value, std::move(channels));
+  }
+
+  const PixelChannels* channels(Value value) const override {
+    const auto found = channels_.find(value);
+    return found == channels_.end() ? nullptr : &found->second;
+  }
+
   std::unique_ptr<Operator> take_product() override {
     Stage stage = std::move(plan_.stages_.back());
     plan_.stages_.pop_back();
@@ -341,6 +350,7 @@ class PlanBuilder final : public Emitter {
   std::map<std::pair<Value, Storage>, Value> stored_;
   std::map<Value, Value> flat_;
   std::map<Value, PixelLine> pixels_;
+  std::map<Value, PixelChannels> channels_;
   std::map<std::string, std::size_t> readers_of_name_;
   std::map<Value, std::size_t> readers_;
   std::size_t taken_from_ = kNoNode;     // whose stage the next one replaces

@@ -55,9 +55,27 @@ def test_axes_compose(activation, shortcut, norm):
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+def test_thermometer_makes_the_stem_a_convolution_of_signs():
+    torch.manual_seed(0)
+    model, stem = small(stem_encoding="thermometer", pad_value=-1), ["encode", "conv", "norm"]
+    assert list(dict(model.get_submodule("stem").named_children())) == stem
+    conv = model.get_submodule("stem.conv")
+    assert (type(conv), conv.in_channels, conv.pad_value) == (BinaryConv2d, 96, -1)
+    assert sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in small().parameters()) == 8 * 93 * 9
+    model(torch.randn(2, 3, 8, 8)).square().sum().backward()
+    assert conv.weight.grad.abs().sum() > 0
+
+
+def test_float_twin_reads_the_same_code():
+    twin = small(stem_encoding="thermometer", binary=False).get_submodule("stem").eval()
+    x = torch.rand(2, 3, 5, 5) * 2 - 1
+    assert torch.equal(twin(x), twin.norm(F.conv2d(F.relu(twin.encode(x)), twin.conv.weight, padding=1)))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"stem_encoding": "binary"}, r"stem_encoding must be thermometer or null \(a real stem\), got 'binary'"),
         ({"stem": "5x5"}, r"stem must be 3x3 or 7x7, got '5x5'"),
         ({"depths": (2,)}, r"widths \(8, 16\) and depths \(2,\) need one number >= 1 for each stage"),
         ({"depths": (2, 0)}, r"depths \(2, 0\) need one number >= 1"),

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from signbit.training import Result, load_run, override, save_recipe
+from signbit.packed import ImagePreparation
+from signbit.training import Recipe, Result, load_run, override, save_recipe
 from signbit.training.origin import versions
+from signbit.training.run import build_model
 
 
 def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
@@ -63,3 +65,13 @@ def test_versions_name_what_a_result_depends_on(trained: Result) -> None:
     assert written.keys() == {*versions(), "training images", "validation images"}
     assert written["validation images"].startswith("200 images, hash ")
     assert written["threads"] == 1
+
+
+def test_what_encodes_pixels_knows_the_normalisation(recipe: Recipe) -> None:
+    image = ImagePreparation(height=8, width=8, mode="L", mean=(0.2,), std=(0.4,))
+    options = ["--model.name=resnet20_cifar", "--model.options={stem_encoding: thermometer}"]
+    model = build_model(override(recipe, options), 10, image)
+    black, white = (torch.from_numpy(image.table()[:, [p]]).view(1, 1, 1, 1) for p in (4, 252))
+    encode = model.get_submodule("stem.encode")
+    assert encode(black).sum() == -32
+    assert encode(white).sum() == 32

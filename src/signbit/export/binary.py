@@ -11,6 +11,7 @@ from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
 from signbit.export.integer import integer_input
+from signbit.export.moves import selected
 from signbit.export.real import lower_conv, lower_linear
 from signbit.export.rules import lowers, pair, vector
 from signbit.export.steps import Levels, Scaling
@@ -20,7 +21,7 @@ from signbit.packed.bits import Array
 from signbit.packed.edges import Bits, Int, describe, integer_range
 from signbit.packed.weights import BinaryWeights
 from signbit.packed.window import Window
-from signbit.quantizers import SubBit
+from signbit.quantizers import SubBit, sign
 
 Layer = binary.BinaryConv2d | binary.BinaryLinear
 
@@ -33,6 +34,14 @@ def _sign(context: Context, path: str, module: binary.Sign, x: Value) -> Value:
 @lowers(binary.RSign)
 def _rsign(context: Context, path: str, module: binary.RSign, x: Value) -> Value:
     return context.sign(x.then(Scaling.shift(path, module.shift)), module.quantizer, path)
+
+
+@lowers(binary.ThermometerEncode)
+def _thermometer(context: Context, path: str, module: binary.ThermometerEncode, x: Value) -> Value:
+    if x.shape[0] != module.num_channels:
+        raise ExportError(f"{path}: it encodes {module.num_channels} channels and gets {x.shape[0]}")
+    repeated = selected(context, f"{path}.repeat", x, np.arange(module.num_channels).repeat(module.planes))
+    return context.sign(repeated.then(Scaling.shift(path, -module.cuts.flatten())), sign, path)
 
 
 @lowers(binary.BinaryConv2d)

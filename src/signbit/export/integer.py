@@ -18,17 +18,24 @@ def integer_input(context: Context, x: Value) -> tuple[str, float] | None:
     So it is for means on a grid of thousandths and equal standard deviations: sums over ±1 weights are then exact, and
     thresholds integer.
     """
-    normalise = x.steps[0] if reads_pixels(x) else None
-    if not isinstance(normalise, Normalise) or (found := integer_table(normalise.table)) is None:
+    exact = pixel_table(x)
+    if exact is None or (found := integer_table(exact)) is None:
         return None
     step, table = found
-    path = f"{normalise.path}.integers"
+    path = f"{x.steps[0].path}.integers"
     return context.builder.once(("integers", x.source), n.Lookup, path, x.source, table=table), step
 
 
 def reads_pixels(x: Value) -> bool:
     """Whether x is the normalised image."""
-    return x.source == Builder.INPUT and len(x.steps) == 1 and isinstance(x.steps[0], Normalise)
+    return pixel_table(x) is not None
+
+
+def pixel_table(x: Value) -> Array | None:
+    """The normalised value of every pixel value, (C, 256), where x is the normalised image."""
+    if x.source != Builder.INPUT or len(x.steps) != 1 or not isinstance(step := x.steps[0], Normalise):
+        return None
+    return step.table
 
 
 def integer_table(table: Array) -> tuple[float, Array] | None:

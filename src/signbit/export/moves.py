@@ -14,8 +14,9 @@ from torch import nn
 from signbit.export.builder import Value
 from signbit.export.context import Context
 from signbit.export.error import ExportError
+from signbit.export.integer import pixel_table
 from signbit.export.rules import lowers, lowers_function
-from signbit.export.steps import Flatten, MaxPool, Unsqueeze
+from signbit.export.steps import Flatten, MaxPool, Normalise, Unsqueeze
 from signbit.packed import nodes as n
 from signbit.packed.bits import Array
 from signbit.packed.window import Window
@@ -106,6 +107,10 @@ def selected(context: Context, path: str, x: Value, index: Array) -> Value:
     if np.array_equal(index, np.arange(x.shape[0])):
         return x
     builder = context.builder
+    if (table := pixel_table(x)) is not None and index.min() >= 0:
+        # Pixels stay pixels, so that signs of them are thresholds.
+        source = builder.add(n.Select, path, x.source, index=index.astype(np.int32))
+        return builder.value(source, Normalise(path=f"{path}.normalise", table=table[index]))
     source = builder.as_real(x, path) if index.min() < 0 else builder.emit(x)
     return builder.value(builder.add(n.Select, path, source, index=index.astype(np.int32)))
 

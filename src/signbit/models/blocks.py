@@ -1,12 +1,16 @@
 """The parts that networks are built of; each has a float twin with real weights and ReLU in the place of signs."""
 
+from typing import Literal
+
 from torch import nn
 
 from signbit.models.parts import Norm, make_norm
-from signbit.nn import BinaryConv2d, BinaryLinear, RSign, Sign
+from signbit.nn import BinaryConv2d, BinaryLinear, RSign, Sign, ThermometerEncode
 from signbit.nn.conv import PadValue
 
-__all__ = ["binary_conv", "chain", "classifier", "conv_block", "linear_block"]
+__all__ = ["StemEncoding", "binary_conv", "chain", "classifier", "conv_block", "linear_block", "stem_conv"]
+
+StemEncoding = Literal["thermometer"]
 
 
 def linear_block(
@@ -130,6 +134,50 @@ def binary_conv(
         pad_value=0 if quantizer is None else pad_value,
     )
     return parts
+
+
+def stem_conv(
+    inputs: int,
+    outputs: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    encoding: StemEncoding | None = None,
+    quantizer: str | None = "sign",
+    weight_quantizer: str | None = "sign",
+    pad_value: PadValue = 1,
+    binary: bool = True,
+) -> dict[str, nn.Module]:
+    """The convolution of a network that reads the image: a real one, or one of signs behind the module `encode`.
+
+    Args:
+        inputs: channels of the images, normalised (N, inputs, H, W).
+        outputs: channels of the result, real.
+        kernel_size: height and width of the kernel, odd.
+        stride: of the convolution.
+        encoding: "thermometer" makes the pixels signs, 32 for each channel (FracBNN, `ThermometerEncode`), and the
+            convolution one of `binary_conv`; None leaves both real.
+        quantizer: see `binary_conv`; it meets signs, and matters only where it is None.
+        weight_quantizer: see `binary_conv`.
+        pad_value: see `binary_conv`.
+        binary: see `binary_conv`.
+    """
+    if encoding is None:
+        return {"conv": nn.Conv2d(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=False)}
+    if encoding != "thermometer":
+        raise ValueError(f"stem_encoding must be thermometer or null (a real stem), got {encoding!r}")
+    encode = ThermometerEncode(inputs)
+    conv = binary_conv(
+        encode.out_channels,
+        outputs,
+        kernel_size=kernel_size,
+        stride=stride,
+        quantizer=quantizer,
+        weight_quantizer=weight_quantizer,
+        pad_value=pad_value,
+        binary=binary,
+    )
+    return {"encode": encode, **conv}
 
 
 def classifier(inputs: int, outputs: int, *, quantizer: str = "sign", binary: bool = True) -> nn.Sequential:

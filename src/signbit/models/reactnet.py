@@ -6,11 +6,11 @@ halved. Weights are ±α, α = mean|w| of the filter. Published with `pad_value=
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
-from signbit.models.blocks import binary_conv, chain
+from signbit.models.blocks import StemEncoding, binary_conv, chain, stem_conv
 from signbit.models.network import Feature, Network
 from signbit.models.parts import Norm, RepeatChannels, make_activation, make_norm, make_shortcut
 from signbit.models.registry import register_model
@@ -26,6 +26,7 @@ def _reactnet(
     num_classes: int = 1000,
     in_chans: int = 3,
     stem_width: int = 32,
+    stem_encoding: StemEncoding | None = None,
     widths: Sequence[int] = (64, 128, 256, 512, 1024),
     depths: Sequence[int] = (1, 2, 2, 6, 2),
     widening: Literal["binary", "real"] = "binary",
@@ -45,6 +46,8 @@ def _reactnet(
         num_classes: outputs.
         in_chans: channels of the images.
         stem_width: channels of the stem.
+        stem_encoding: "thermometer" gives the stem signs of pixels and of weights (FracBNN), see `stem_conv`; None leaves
+            it real.
         widths: channels of the stages.
         depths: blocks of the stages.
         widening: "real" gives the 1x1 convolutions that widen real weights; their inputs stay signs.
@@ -60,17 +63,15 @@ def _reactnet(
         raise ValueError(f"widening must be binary or real, got {widening!r}")
     if groups < 1 or (groups > 1 and widening == "binary"):
         raise ValueError(f"groups must be >= 1, and 1 unless widening='real', got {groups}")
-    conv = partial(
-        binary_conv,
-        shift=True,
-        quantizer=quantizer,
-        weight_quantizer=weight_quantizer,
-        pad_value=pad_value,
-        binary=binary,
-    )
+    codes: dict[str, Any] = {
+        "quantizer": quantizer,
+        "weight_quantizer": weight_quantizer,
+        "pad_value": pad_value,
+        "binary": binary,
+    }
 
     def half(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> ResidualBlock:
-        parts = conv(inputs, outputs, kernel_size=kernel_size, stride=stride)
+        parts = binary_conv(inputs, outputs, kernel_size=kernel_size, stride=stride, shift=True, **codes)
         if outputs != inputs and widening == "real":
             parts["conv"] = _real_conv(inputs, outputs, groups)
         return ResidualBlock(
@@ -83,10 +84,8 @@ def _reactnet(
     def block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
         return chain(spatial=half(inputs, inputs, 3, stride), point=half(inputs, outputs, 1))
 
-    stem = chain(
-        conv=nn.Conv2d(in_chans, stem_width, 3, 2, 1, bias=False),
-        norm=make_norm(norm, stem_width),
-    )
+    first_conv = stem_conv(in_chans, stem_width, kernel_size=3, stride=2, encoding=stem_encoding, **codes)
+    stem = chain(**first_conv, norm=make_norm(norm, stem_width))
     stages, maps = make_stages(stem_width, widths, depths, block, reduction=2)
     first = Feature(module="stem", channels=stem_width, reduction=2)
     return Network({"stem": stem, **stages, **make_head(widths[-1], num_classes)}, [first, *maps])

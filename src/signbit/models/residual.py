@@ -1,13 +1,12 @@
 """Residual networks with one binary convolution per shortcut: the block B-RES and the builder of all its networks."""
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from torch import Tensor, nn
 from typing_extensions import override
 
-from signbit.models.blocks import binary_conv, chain
+from signbit.models.blocks import StemEncoding, binary_conv, chain, stem_conv
 from signbit.models.network import Feature, Network
 from signbit.models.parts import Activation, Norm, Shortcut, make_activation, make_norm, make_shortcut
 from signbit.models.stages import expect_stages, make_head, make_stages
@@ -53,6 +52,7 @@ def residual_network(
     depths: Sequence[int],
     shortcut: Shortcut,
     head_norm: bool = False,
+    stem_encoding: StemEncoding | None = None,
     shift: bool = False,
     quantizer: str | None = "approxsign",
     weight_quantizer: str | None = "sign",
@@ -61,7 +61,7 @@ def residual_network(
     pad_value: PadValue = 1,
     binary: bool = True,
 ) -> Network:
-    """Real stem, stages of `ResidualBlock`, global average pool, real classifier; works at any image size.
+    """Stem, stages of `ResidualBlock`, global average pool, real classifier; works at any image size.
 
     The first block of every stage but the first halves the map. The float twin has real weights, ReLU in the place of
     every sign, and no Hardtanh behind the blocks, which only keeps values where the sign's gradient passes.
@@ -74,6 +74,8 @@ def residual_network(
         depths: blocks of the stages.
         shortcut: way around a block that changes the shape, see `make_shortcut`.
         head_norm: whether a batch norm stands before the classifier.
+        stem_encoding: "thermometer" gives the stem signs of pixels and of weights (FracBNN), see `stem_conv`; None leaves
+            it real.
         shift: whether a learned shift per channel precedes the sign of the activations (ReActNet).
         quantizer: sign of the activations, by name (`signbit.quantizers`); None puts a ReLU in its place.
         weight_quantizer: sign of the weights, by name; None leaves them real.
@@ -87,36 +89,29 @@ def residual_network(
     expect_stages(widths, depths)
     if not binary and activation == "hardtanh":
         activation = "none"
-    conv = partial(
-        binary_conv,
-        shift=shift,
-        quantizer=quantizer,
-        weight_quantizer=weight_quantizer,
-        pad_value=pad_value,
-        binary=binary,
-    )
-
+    codes: dict[str, Any] = {
+        "quantizer": quantizer,
+        "weight_quantizer": weight_quantizer,
+        "pad_value": pad_value,
+        "binary": binary,
+    }
     signs = quantizer if binary and quantizer != "tanh" else None
 
     def block(inputs: int, outputs: int, stride: int) -> ResidualBlock:
         return ResidualBlock(
-            **conv(inputs, outputs, stride=stride),
+            **binary_conv(inputs, outputs, stride=stride, shift=shift, **codes),
             norm=make_norm(norm, outputs),
             shortcut=make_shortcut(shortcut, inputs, outputs, stride=stride, norm=norm, quantizer=signs),
             after=make_activation(activation, outputs),
         )
 
-    parts, reduction = _stem(stem, in_chans, widths[0], norm)
-    first = Feature(module="stem", channels=widths[0], reduction=1 if stem == "3x3" else 2)
-    stages, maps = make_stages(widths[0], widths, depths, block, reduction)
+    small = stem == "3x3"
+    size = {"kernel_size": 3} if small else {"kernel_size": 7, "stride": 2}
+    first_conv = stem_conv(in_chans, widths[0], encoding=stem_encoding, **size, **codes)
+    parts: dict[str, nn.Module] = {"stem": chain(**first_conv, norm=make_norm(norm, widths[0]))}
+    if not small:
+        parts["stem_pool"] = nn.MaxPool2d(3, 2, 1)
+    first = Feature(module="stem", channels=widths[0], reduction=1 if small else 2)
+    stages, maps = make_stages(widths[0], widths, depths, block, reduction=1 if small else 4)
     head = make_head(widths[-1], num_classes, norm=head_norm)
     return Network({**parts, **stages, **head}, [first, *maps])
-
-
-def _stem(stem: Literal["3x3", "7x7"], inputs: int, outputs: int, norm: Norm) -> tuple[dict[str, nn.Module], int]:
-    """The parts before the first stage, and how much they shrink the image."""
-    if stem == "3x3":
-        conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        return {"stem": chain(conv=conv, norm=make_norm(norm, outputs))}, 1
-    conv = nn.Conv2d(inputs, outputs, 7, 2, 3, bias=False)
-    return {"stem": chain(conv=conv, norm=make_norm(norm, outputs)), "stem_pool": nn.MaxPool2d(3, 2, 1)}, 4

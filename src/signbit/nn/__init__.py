@@ -5,6 +5,7 @@ from signbit.nn.conv import BinaryConv1d, BinaryConv2d, BinaryConvNd
 from signbit.nn.layer import BinaryLayer
 from signbit.nn.linear import BinaryLinear
 from signbit.nn.norm import ChannelNorm
+from signbit.nn.thermometer import ThermometerEncode
 
 __all__ = [
     "BinaryConv1d",
@@ -17,5 +18,6 @@ __all__ = [
     "RPReLU",
     "RSign",
     "Sign",
+    "ThermometerEncode",
     "TwoSlopePReLU",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from signbit.files import write_whole
 from signbit.models import create_model
+from signbit.nn import ThermometerEncode
 from signbit.optim import Hybrid
 from signbit.packed import ImagePreparation
 from signbit.runs.files import METRICS, RECIPE, read_metrics
@@ -68,7 +69,7 @@ def load_run(run: str | Path, *, stage: str | None = None) -> Run:
         chosen = found[stage]
     recipe, checkpoint = chosen.recipe, read_checkpoint(chosen.checkpoint)
     image, labels = ImagePreparation(**checkpoint["image"]), tuple(checkpoint["labels"])
-    model = build_model(recipe, len(labels), image.shape[0])
+    model = build_model(recipe, len(labels), image)
     load_weights(model, weights_of(checkpoint), recipe, path)
     before = line_before(chosen)
     step = checkpoint["global_step"] + (0 if before is None else before["step"])
@@ -102,9 +103,15 @@ def recipe_of(run: Path) -> Recipe:
     return load_recipe(run / RECIPE)
 
 
-def build_model(recipe: Recipe, num_classes: int, in_chans: int) -> nn.Module:
-    """The recipe's network with fresh weights from torch's generator, and with masks where the recipe has a budget."""
-    model = create_model(recipe.model.name, num_classes=num_classes, in_chans=in_chans, **recipe.model.options)
+def build_model(recipe: Recipe, num_classes: int, image: ImagePreparation) -> nn.Module:
+    """The recipe's network with fresh weights from torch's generator, and with masks where the recipe has a budget.
+
+    Where it encodes pixels, it knows how they are normalised.
+    """
+    model = create_model(recipe.model.name, num_classes=num_classes, in_chans=image.shape[0], **recipe.model.options)
+    for module in model.modules():
+        if isinstance(module, ThermometerEncode):
+            module.set_normalization(image.mean, image.std)
     if recipe.sparsity.density is not None:
         try:
             attach_masks(model)

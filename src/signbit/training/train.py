@@ -225,7 +225,7 @@ def _module(
     training, validation = load_training(recipe.data)[:2] if like is None else (like.training_set, like.validation_set)
     teacher = find_teacher(stage, training, given, ahead=ahead)
     torch.manual_seed(mix(recipe.seed, -1))
-    model = build_model(recipe, len(training.classes), training.image.shape[0])
+    model = build_model(recipe, len(training.classes), training.image)
     if weights is not None:
         weights = with_own_state(weights, model)
         check_handover(stage, weights, model.state_dict())
