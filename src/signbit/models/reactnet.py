@@ -46,8 +46,8 @@ def _reactnet(
         num_classes: outputs.
         in_chans: channels of the images.
         stem_width: channels of the stem.
-        stem_encoding: "thermometer" gives the stem signs of pixels and of weights (FracBNN), see `stem_conv`; None leaves
-            it real.
+        stem_encoding: "thermometer" makes the stem a product of signs with signs of pixels (FracBNN), see `stem_conv`;
+            None leaves it real.
         widths: channels of the stages.
         depths: blocks of the stages.
         widening: "real" gives the 1x1 convolutions that widen real weights; their inputs stay signs.

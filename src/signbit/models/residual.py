@@ -74,8 +74,8 @@ def residual_network(
         depths: blocks of the stages.
         shortcut: way around a block that changes the shape, see `make_shortcut`.
         head_norm: whether a batch norm stands before the classifier.
-        stem_encoding: "thermometer" gives the stem signs of pixels and of weights (FracBNN), see `stem_conv`; None leaves
-            it real.
+        stem_encoding: "thermometer" makes the stem a product of signs with signs of pixels (FracBNN), see `stem_conv`;
+            None leaves it real.
         shift: whether a learned shift per channel precedes the sign of the activations (ReActNet).
         quantizer: sign of the activations, by name (`signbit.quantizers`); None puts a ReLU in its place.
         weight_quantizer: sign of the weights, by name; None leaves them real.
@@ -106,8 +106,8 @@ def residual_network(
         )
 
     small = stem == "3x3"
-    size = {"kernel_size": 3} if small else {"kernel_size": 7, "stride": 2}
-    first_conv = stem_conv(in_chans, widths[0], encoding=stem_encoding, **size, **codes)
+    size, stride = (3, 1) if small else (7, 2)
+    first_conv = stem_conv(in_chans, widths[0], kernel_size=size, stride=stride, encoding=stem_encoding, **codes)
     parts: dict[str, nn.Module] = {"stem": chain(**first_conv, norm=make_norm(norm, widths[0]))}
     if not small:
         parts["stem_pool"] = nn.MaxPool2d(3, 2, 1)

@@ -15,10 +15,11 @@ __all__ = ["ThermometerEncode"]
 class ThermometerEncode(nn.Module):
     """Each pixel p of 0..255 as round(255/r) signs, of which sign k is +1 where k < round(p/r) (FracBNN, 2012.12206).
 
-    The paper's r = 8 gives 32 signs for each colour; halves round to even, so 4 is all −1 and 12 has two +1. A pixel of 0
-    is all −1, one of 255 all +1. The layer reads normalised images, (p/255 − mean)/std, and compares them halfway between
-    the two pixels where a sign turns, so that no rounding of the normalisation is seen. No gradient passes. Training
-    from a recipe sets `mean` and `std` to those of its images; in a loop of your own `set_normalization` does.
+    The paper's r = 8 gives 32 signs for each colour. Halves round to even: 4 has no +1 and 12 has two. A pixel of 0 is
+    all −1, one of 255 all +1. The layer reads normalised images, (p/255 − mean)/std, and compares them with what lies
+    halfway between the two pixels where a sign turns, so that no rounding of the normalisation is seen. No gradient
+    passes. A recipe's training sets `mean` and `std` to those of its images; in a loop of your own
+    `set_normalization` does.
 
     Args:
         num_channels: channels of the images, >= 1.
