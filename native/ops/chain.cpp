@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/memory.h"
+#include "ops/bitplane_outputs.h"
 
 namespace sb {
 
@@ -95,6 +96,30 @@ bool Chain::monotone(const Edge& in, std::vector<bool>& falls) const {
       if (!follow(step, c, fall, low, high)) return false;
     falls[c] = fall;
   }
+  return true;
+}
+
+bool Chain::negative(std::size_t channel, std::int64_t number) const {
+  bool falls = false;
+  float value = static_cast<float>(number), same = value;
+  for (const Step& step : steps_) follow(step, channel, falls, value, same);
+  return value < 0;
+}
+
+bool Chain::take_signs(const Cuts& cuts, const Edge& in, std::int64_t step) {
+  std::vector<bool> falls;
+  const bool rounds =
+      std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return s.kind == kChainRoundStep; });
+  if (!reals_ || rounds || placed() || !cuts.border.empty() || !monotone(in, falls)) return false;
+  // It is monotone, so that the numbers on both sides of a cut stand for all others.
+  for (std::size_t c = 0; c < channels_; ++c) {
+    const bool inverted = cuts.inverted[c] != 0;
+    const std::int64_t cut = cuts.cuts[c] + (inverted ? 1 : 0), beyond = std::max(cut, in.low) - in.low;
+    const std::int64_t above = in.low + (beyond + step - 1) / step * step;
+    if (above <= in.high && negative(c, above) != inverted) return false;
+    if (above > in.low && negative(c, std::min(above, in.high + step) - step) == inverted) return false;
+  }
+  signs_ = true;
   return true;
 }
 

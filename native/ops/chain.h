@@ -8,6 +8,8 @@
 
 namespace sb {
 
+struct Cuts;
+
 // Rows of which a chain takes some channels.
 struct ChainRows {
   ChainSource source;
@@ -52,6 +54,9 @@ class Chain final : public Operator {
   bool alike(std::size_t position, std::size_t other) const;
   // The same on other positions: as it treated these.
   void move(const std::vector<std::size_t>& positions);
+  // The signs of its result become its second output if they are what `cuts` make of `in`, of which every
+  // `step`-th number from the lowest on occurs.
+  bool take_signs(const Cuts& cuts, const Edge& in, std::int64_t step);
   // Takes over what `next` does to this one's result. With `keep`, the reals stay an output.
   bool append(Chain& next, bool keep);
 
@@ -77,6 +82,8 @@ class Chain final : public Operator {
 
   static constexpr std::size_t kMostSteps = 32, kMostInputs = 8;
 
+  // Whether it makes `number` of a channel negative; of chains that are monotone and do not round to a step.
+  bool negative(std::size_t channel, std::int64_t number) const;
   bool follow(const Step& step, std::size_t channel, bool& falls, float& low, float& high) const;
   std::vector<float> padded(const std::vector<float>& values) const;
   void push(Step step);

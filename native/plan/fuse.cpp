@@ -63,7 +63,7 @@ class Fusion {
     }
   }
 
-  // Integers of which both reals and bits are made are read once.
+  // Integers of which both reals and bits are made are read once; the bits are mostly the signs of the reals.
   void join_thresholds() {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
       const Value sums = stages_[i].inputs.empty() ? kNoValue : stages_[i].inputs[0];
@@ -74,9 +74,13 @@ class Fusion {
         if (chain == nullptr || chain->signs() || stages_[k].inputs != stages_[i].inputs) continue;
         const std::size_t first = std::min(i, k), other = std::max(i, k);
         const Value reals = stages_[k].output, bits = stages_[i].output;
-        auto both = std::make_unique<ThresholdedChain>(std::move(stages_[k].op), std::move(stages_[i].op));
+        const Cuts cuts = static_cast<Threshold&>(*stages_[i].op).plain_cuts();
+        std::unique_ptr<Operator> both = std::move(stages_[k].op);
+        if (!chain->take_signs(cuts, values_[sums].edge, sum_step(sums)))
+          both = std::make_unique<ThresholdedChain>(std::move(both), std::move(stages_[i].op));
         Stage& stage = stages_[first];
         stage.op = std::move(both), stage.output = reals, stage.second = bits;
+        stages_[other].op = nullptr;
         links_.producer[reals] = links_.producer[bits] = links_.done_by[other] = first;
         --links_.uses[sums];
         break;
@@ -161,6 +165,12 @@ class Fusion {
     stage.op = std::move(stages_[before].op);
     stage.inputs = stages_[before].inputs;
     stage.node = stages_[before].node;
+  }
+
+  // The difference of neighbouring sums that occur: all of a product of signs are even, or all are odd.
+  std::int64_t sum_step(Value sums) const {
+    const std::size_t stage = links_.producer[sums];
+    return links_.is_product(stage) && stages_[stage].product->shape.pad_value != 0 ? 2 : 1;
   }
 
   // Whether a chain makes the value of sums that it may be given as counts.
