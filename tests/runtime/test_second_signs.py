@@ -27,14 +27,13 @@ def block(rng, channels, filters, *, pad=1, other=0):
     always, never = ~below.any(axis=0), below.all(axis=0)
     cut = sums[np.clip(turn, 0, len(sums) - 1)] + direction * other * (np.arange(filters) == 0)
     cut = np.where(always, -depth * direction, np.where(never, (depth + 1) * direction, cut))
-    nodes = [
+    return [
         convolution(rng, "conv", "x", channels, filters, pad=pad),
         n.Affine(name="real", inputs=("conv",), scale=scale, offset=offset),
         n.Threshold(name="bits", inputs=("conv",), threshold=cut.astype(np.int32), direction=direction.astype(np.int8)),
         convolution(rng, "next", "bits", filters, filters, pad=pad),
         n.Add(name="sum", inputs=("next", "real")),
     ]
-    return nodes
 
 
 @settings(
