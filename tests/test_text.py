@@ -9,6 +9,12 @@ def test_numbers_stand_to_the_right_and_words_to_the_left():
     )
 
 
+def test_names_that_begin_with_a_number_are_words():
+    assert table(("node", "µs"), [("0", "1.5"), ("1.0.add", "-")]) == (
+        "node      µs\n-------  ---\n0        1.5\n1.0.add    -"
+    )
+
+
 def test_a_table_may_be_empty():
     assert table(("name",), []) == "name\n----"
 

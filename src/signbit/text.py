@@ -1,6 +1,10 @@
 """How tables, sizes, times and counts are written for people; needs nothing."""
 
+import re
 from collections.abc import Sequence
+
+_PATH = re.compile(r"[\d.]*\.[a-zA-Z_]")
+"""How the name of a node in an `nn.Sequential` begins, such as 1.0.add: no number."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -16,6 +20,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _numeric(cell: str) -> bool:
+    if _PATH.match(cell):
+        return False
     return cell in ("", "-") or cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from signbit.packed.bits import Array
+from signbit.text import count, table
 
 AGREEMENT = 0.9
 """Least share of samples with the same top class end to end; a wrong engine is at chance, ties cost far less."""
@@ -155,14 +156,11 @@ class Verification:
     def table(self) -> str:
         """The result as text: a line per node, then the network, then the verdict."""
         header = ("node", "op", "kind", "compared", "wrong", "worst/bound", "ties", "stretch")
-        lines = [header, *(_cells(check) for check in self.nodes)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        rows = [[c.rjust(w) if i > 2 else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))] for line in lines]
-        return "\n".join([*("  ".join(row).rstrip() for row in rows), "", *self._verdict()])
+        return "\n".join([table(header, [_cells(check) for check in self.nodes]), "", *self._verdict()])
 
     def _verdict(self) -> Iterator[str]:
         if self.native:
-            yield f"engine      {self.isa}, {self.threads} thread{'s' * (self.threads > 1)}, against the reference"
+            yield f"engine      {self.isa}, {count(self.threads, 'thread')}, against the reference"
         else:
             yield "engine      reference: nothing native was compared (signbit doctor says why)"
         yield _end_to_end("network", self.network)

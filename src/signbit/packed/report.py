@@ -21,6 +21,7 @@ from signbit.packed.one_bit import Product, one_bit_a_weight, ternary_layers
 from signbit.packed.operations import entropy, ones_additions, shared_kernel_ops
 from signbit.packed.schema import tensor_fields
 from signbit.packed.weights import Codebook, Gaps
+from signbit.text import table
 
 OPS_CONVENTION = "OPs = binary MACs / 64 + float MACs, classifier included, mixed MACs not"
 
@@ -148,13 +149,16 @@ class Report:
         """The report as text: a line per node, notes and totals below."""
         header = ("node", "op", "output", "in", "bits", "density", "entropy", "weights", "bytes", "binary", "mixed",
                   "float", "packed?")  # fmt: skip
-        lines = [header, *(_cells(row) for row in self.rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        text = [
-            "  ".join(_align(cell, w, i) for i, (cell, w) in enumerate(zip(line, widths))).rstrip() for line in lines
-        ]
         notes = [f"  {row.name}: {note}" for row in self.rows for note in row.notes]
-        return "\n".join([*text, *(["", "costs:"] if notes else []), *notes, "", *self._totals()])
+        return "\n".join(
+            [
+                table(header, [_cells(row) for row in self.rows]),
+                *(["", "costs:"] if notes else []),
+                *notes,
+                "",
+                *self._totals(),
+            ]
+        )
 
     def _ternary_too(self) -> str:
         return f", {self.ternary_weights:,} ternary" if self.ternary_weights else ""
@@ -374,7 +378,3 @@ def _cells(row: Row) -> tuple[str, ...]:
     density = "" if row.density is None else f"{row.density:.2%}"
     needed = "" if row.entropy is None else f"{row.entropy:.3f}"
     return (row.name, row.op, shape, str(row.input_bits), weight_bits, density, needed, *cells, row.packing)
-
-
-def _align(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if 3 <= column <= 11 else cell.ljust(width)
