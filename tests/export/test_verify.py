@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from export.compare import IMAGE, pixels, scramble
-from export.test_lower import SQUARE, Residual
+from export.test_blocks import SQUARE, Residual
 from signbit import nn as binary
 from signbit import runtime
 from signbit.export import to_graph, verify
