@@ -1,6 +1,7 @@
 """Files that are whole at every moment."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["write_whole"]
@@ -20,6 +21,8 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        # It names the file that was asked for, not the one beside it.
+        raise OSError(error.errno, error.strerror, str(path)) from None
