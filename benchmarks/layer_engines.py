@@ -19,7 +19,7 @@ from signbit.runtime.handover import describe_inputs, describe_nodes
 LENGTHS = (1, 2, 6)
 Calls = dict[str, list[Callable[[], object]]]
 """By engine: a call for each of `LENGTHS`."""
-FORMS = {"ours": "chosen", "popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored"}
+FORMS = {"ours": "chosen", "popcount": "popcount", "bit-planes": "bit-planes", "mirrored": "mirrored"}
 
 
 @dataclass(frozen=True)

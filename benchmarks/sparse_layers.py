@@ -111,7 +111,7 @@ def engine(side: int, c: int, n: int, x: np.ndarray, isa: str, density: float, k
         graph = chain(c, n, side, length, density, kind)
         plan = native(graph, isa, "chosen")
         out = result(plan, graph, x)
-        if not np.array_equal(out, result(native(graph, isa, "packed"), graph, x)):
+        if not np.array_equal(out, result(native(graph, isa, "popcount"), graph, x)):
             raise SystemExit(f"{side}x{side}x{c}->{n} at {density} differs from popcount")
         runs.append(lambda plan=plan, out=out: sum(plan.profile([x], out, 1)))
     return runs[0], runs[1]

@@ -29,7 +29,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   std::optional<OutputClasses> classes = output_classes(shape, {&signs}, cuts);
   if (!classes.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, false));
-  if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
+  if (layout != Layout::kChosen) op->popcount_cost_ = HUGE_VAL;
   const bool may_be_dense = layout == Layout::kChosen || layout == Layout::kPlanes;
   if (may_be_dense) op->expect_dense();
   const bool rare = density(signs) < kDensest;
@@ -55,7 +55,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   std::unique_ptr<BitplaneConvolution> op =
       make_sparse(kernels, shape, sparse_rules(product.filters.signs, levels), layout);
   if (op != nullptr)
-    op->packed_cost_ += kSharedSum * kernels.planes.popcount_cost[0] * static_cast<double>(shape.filters);
+    op->popcount_cost_ += kSharedSum * kernels.planes.popcount_cost[0] * static_cast<double>(shape.filters);
   return op;
 }
 
@@ -71,7 +71,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   std::unique_ptr<BitplaneConvolution> op = make_sparse(
       kernels, shape, sparse_rules(first.filters.signs, second.filters.signs, classes->outputs), layout);
   if (op == nullptr) return nullptr;
-  op->packed_cost_ *= 2;
+  op->popcount_cost_ *= 2;
   op->classes_ = classes->outputs.classes;
   op->members_ = std::move(classes->members);
   return op;
@@ -83,7 +83,7 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make_sparse(const Kern
                                                                       Layout layout) {
   if (!rules.has_value() || (layout != Layout::kChosen && layout != Layout::kSparse)) return nullptr;
   std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, false));
-  if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
+  if (layout != Layout::kChosen) op->popcount_cost_ = HUGE_VAL;
   op->add_sparse(*rules);
   return op->sparse_ == nullptr ? nullptr : std::move(op);
 }
@@ -107,7 +107,7 @@ BitplaneConvolution::BitplaneConvolution(const KernelTable& kernels, const Convo
           static_cast<double>(shape.window.taps() * width.lanes) *
           (table_.gather_cost[0] + static_cast<double>(words_for(shape.in.channels)) * table_.gather_cost[1]);
   }
-  packed_cost_ = popcount_cost(shape.filters);
+  popcount_cost_ = popcount_cost(shape.filters);
 }
 
 // Of a position.
@@ -164,12 +164,12 @@ bool BitplaneConvolution::keep_sparse(const double* costs) {
   return true;
 }
 
-void BitplaneConvolution::keep_packed(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
-                                      const Chain* chain, ChainSource source) {
+void BitplaneConvolution::keep_popcount(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
+                                        const Chain* chain, ChainSource source) {
   product_ = std::move(product);
   rest_ = std::move(rest);
   chain_ = chain;
-  packed_source_ = source;
+  popcount_source_ = source;
 }
 
 void BitplaneConvolution::run(const Call& call) const noexcept {
@@ -178,8 +178,8 @@ void BitplaneConvolution::run(const Call& call) const noexcept {
     const Piece piece = next_piece(call.first + done, call.rows - done, share);
     if (piece.form == Form::kMirrored)
       mirrored_->run(call, done, piece.rows, chain_);
-    else if (piece.form == Form::kPacked)
-      run_packed(call, done, piece.rows);
+    else if (piece.form == Form::kPopcount)
+      run_popcount(call, done, piece.rows);
     else
       run_tile(piece, call, done);
     done += piece.rows;
@@ -187,15 +187,17 @@ void BitplaneConvolution::run(const Call& call) const noexcept {
 }
 
 std::size_t BitplaneConvolution::scratch(std::size_t) const {
-  const std::size_t sums = round_up(kPackedRows * shape_.filters * sizeof(std::int32_t) + kSlack, kAlignment);
-  const std::size_t packed = sums + round_up(product_->scratch(kPackedRows), kAlignment) +
-                             (rest_ == nullptr ? 0 : rest_->scratch(kPackedRows));
-  return std::max({packed, tile_scratch(), mirrored_ == nullptr ? 0 : mirrored_->scratch()});
+  const std::size_t sums =
+      round_up(kPopcountRows * shape_.filters * sizeof(std::int32_t) + kSlack, kAlignment);
+  const std::size_t popcount = sums + round_up(product_->scratch(kPopcountRows), kAlignment) +
+                               (rest_ == nullptr ? 0 : rest_->scratch(kPopcountRows));
+  return std::max({popcount, tile_scratch(), mirrored_ == nullptr ? 0 : mirrored_->scratch()});
 }
 
-void BitplaneConvolution::run_packed(const Call& call, std::size_t done, std::size_t rows) const {
+void BitplaneConvolution::run_popcount(const Call& call, std::size_t done, std::size_t rows) const {
   std::byte* sums = call.scratch;
-  std::byte* own = sums + round_up(kPackedRows * shape_.filters * sizeof(std::int32_t) + kSlack, kAlignment);
+  std::byte* own =
+      sums + round_up(kPopcountRows * shape_.filters * sizeof(std::int32_t) + kSlack, kAlignment);
   const std::byte* input = call.inputs[0];
   if (product_->by_rows(0)) input += (call.first + done) * row_bytes(shape_.in, Storage::kBits);
   const std::size_t words = words_for(shape_.filters);
@@ -203,12 +205,12 @@ void BitplaneConvolution::run_packed(const Call& call, std::size_t done, std::si
     return product_->run({call.first + done, rows, &input, call.output + done * words * sizeof(Word), own});
   product_->run({call.first + done, rows, &input, sums, own});
   if (chain_ != nullptr) {
-    chain_->run_rows({packed_source_, sums, shape_.filters}, call, call.inputs + 1, done, rows, 0,
+    chain_->run_rows({popcount_source_, sums, shape_.filters}, call, call.inputs + 1, done, rows, 0,
                      shape_.filters);
     return;
   }
   const std::byte* product = sums;
-  own += round_up(product_->scratch(kPackedRows), kAlignment);
+  own += round_up(product_->scratch(kPopcountRows), kAlignment);
   rest_->run({call.first + done, rows, &product, call.output + done * words * sizeof(Word), own});
 }
 
@@ -241,8 +243,8 @@ void BitplaneConvolution::run_tile(const Piece& piece, const Call& call, std::si
   else if (piece.form == Form::kPlanes)
     run_dense(tile);
   else if (!run_sparse(tile))
-    for (std::size_t more = 0; more < piece.rows; more += kPackedRows)
-      run_packed(call, done + more, std::min(kPackedRows, piece.rows - more));
+    for (std::size_t more = 0; more < piece.rows; more += kPopcountRows)
+      run_popcount(call, done + more, std::min(kPopcountRows, piece.rows - more));
 }
 
 void BitplaneConvolution::run_dense(const Tile& tile) const {

@@ -21,12 +21,12 @@
 
 namespace sb {
 
-// Of few positions the mirrored form, or the channel-packed layout, costs less; so do the rest that fills no
-// register. Whichever costs least is taken, tile by tile.
+// Of few positions the mirrored form, or popcount, costs less; so it is with the rest that fills no register.
+// Whichever costs least is taken, tile by tile.
 class BitplaneConvolution final : public Operator {
  public:
   // Null where the kernels cannot hold the layer, or neither form of planes ever pays; a layout that is asked
-  // for is taken at any cost. Before it runs it is given the same computation in the channel-packed layout.
+  // for is taken at any cost. Before it runs it is given the same computation by popcount.
   static std::unique_ptr<BitplaneConvolution> make(const KernelTable& kernels, const BinaryProduct& product,
                                                    const Cuts& cuts, Layout layout);
   // The same with sums, of which `chain` is given the counts of a few rows and channels at a time; of weights
@@ -43,8 +43,8 @@ class BitplaneConvolution final : public Operator {
                                                    const BinaryProduct& second, const Cuts& cuts,
                                                    Layout layout);
   // `rest` may be null where `product` gives the bits. A chain begins with what the product gives.
-  void keep_packed(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
-                   const Chain* chain = nullptr, ChainSource source = kChainInts);
+  void keep_popcount(std::unique_ptr<Operator> product, std::unique_ptr<Operator> rest,
+                     const Chain* chain = nullptr, ChainSource source = kChainInts);
 
   void run(const Call& call) const noexcept override;
   bool by_rows(std::size_t input) const override { return input > 0; }
@@ -58,8 +58,8 @@ class BitplaneConvolution final : public Operator {
 
  private:
   static constexpr std::size_t kMostFilters = std::size_t{1} << 16;
-  static constexpr double kDensest = 0.35;        // denser filters are never cheaper as lists
-  static constexpr std::size_t kPackedRows = 32;  // that go through the channel-packed layout at a time
+  static constexpr double kDensest = 0.35;          // denser filters are never cheaper as lists
+  static constexpr std::size_t kPopcountRows = 32;  // that go through popcount at a time
   struct Tile : PlaneTile {
     std::size_t filter_begin, filter_end, group;
     Word *out, *masks;
@@ -67,7 +67,7 @@ class BitplaneConvolution final : public Operator {
     std::size_t first_group() const { return filter_begin / group; }
     std::size_t end_group() const { return divide_up(filter_end, group); }
   };
-  enum class Form { kPacked, kPlanes, kMirrored, kSparse, kBeside };
+  enum class Form { kPopcount, kPlanes, kMirrored, kSparse, kBeside };
   // Rows that are computed in one way; planes are of `width`.
   struct Piece {
     Form form;
@@ -120,7 +120,7 @@ class BitplaneConvolution final : public Operator {
   bool pays(const double* costs) const;
   std::size_t out_planes() const;
   std::size_t tile_scratch() const;
-  void run_packed(const Call& call, std::size_t done, std::size_t rows) const;
+  void run_popcount(const Call& call, std::size_t done, std::size_t rows) const;
   void run_tile(const Piece& piece, const Call& call, std::size_t done) const;
   void run_dense(const Tile& tile) const;
   bool run_sparse(const Tile& tile) const;
@@ -142,11 +142,11 @@ class BitplaneConvolution final : public Operator {
   double costs_[kMostWidths], sparse_costs_[kMostWidths];
   double input_costs_[kMostWidths] = {};
   double dense_costs_[kMostWidths];  // also where they never pay
-  double packed_cost_ = 0;           // of a position in the channel-packed layout
+  double popcount_cost_ = 0;         // of a position
   std::unique_ptr<MirroredConvolution> mirrored_;
   std::unique_ptr<Operator> product_, rest_;
   const Chain* chain_ = nullptr;
-  ChainSource packed_source_ = kChainInts;
+  ChainSource popcount_source_ = kChainInts;
   // Of sums, with the values of two levels per padded channel, or none.
   bool counts_;
   SumBases bases_;

@@ -60,7 +60,7 @@ double BitplaneConvolution::sparse_cost(std::size_t width, double share) const {
 BitplaneConvolution::Piece BitplaneConvolution::next_piece(std::size_t first, std::size_t left,
                                                            double share) const {
   const bool whole = share >= 1;
-  Piece best = {Form::kPacked, nullptr, std::min(left, kPackedRows), whole ? packed_cost_ : HUGE_VAL};
+  Piece best = {Form::kPopcount, nullptr, std::min(left, kPopcountRows), whole ? popcount_cost_ : HUGE_VAL};
   for (std::size_t i = 0; i < table_.count; ++i) {
     const std::size_t covered = std::min(left, table_.widths[i].lanes);
     const double cost = tile_cost(i, share) / static_cast<double>(covered);
@@ -132,7 +132,7 @@ std::size_t BitplaneConvolution::cut(std::size_t rows, std::size_t down, std::si
     for (std::size_t first = 0; first < rows;) {
       const Piece piece = next_piece(first, rows - first);
       const std::size_t covered = down == 0 ? piece.rows : std::min(rows - first, divide_up(rows, down));
-      if (down > 0 || (piece.form != Form::kPacked && piece.form != Form::kMirrored)) {
+      if (down > 0 || (piece.form != Form::kPopcount && piece.form != Form::kMirrored)) {
         add(first, covered, part * width, std::min(shape_.filters, (part + 1) * width));
       } else {
         const std::size_t step = divide_up(covered, across), done = std::min(part * step, covered);
@@ -148,7 +148,7 @@ const char* BitplaneConvolution::name(const Piece& piece) const {
                                             "bit-planes 512"};
   static constexpr const char* kSparseWidths[] = {"sparse 64", "sparse 128", "sparse 256", "sparse 512"};
   if (piece.form == Form::kMirrored) return "mirrored";
-  if (piece.form == Form::kPacked) return "popcount";
+  if (piece.form == Form::kPopcount) return "popcount";
   if (piece.form == Form::kBeside) return "sparse 16";
   const int place = std::bit_width(piece.width->lanes) - std::bit_width(kWordBits);
   return piece.form == Form::kSparse ? kSparseWidths[place] : kWidths[place];
@@ -156,7 +156,7 @@ const char* BitplaneConvolution::name(const Piece& piece) const {
 
 // The density at which the sparse form of `rows` rows costs what the cheapest other form does.
 double BitplaneConvolution::break_even(std::size_t rows) const {
-  double other = std::isinf(packed_cost_) ? HUGE_VAL : packed_cost_ * static_cast<double>(rows);
+  double other = std::isinf(popcount_cost_) ? HUGE_VAL : popcount_cost_ * static_cast<double>(rows);
   double least = HUGE_VAL, listed = 0;
   if (beside_ != nullptr && rows <= kWordBits) least = beside_cost(rows), listed = beside_->listed_cost(rows);
   for (std::size_t i = 0; i < table_.count; ++i) {
@@ -187,7 +187,7 @@ std::vector<Choice> BitplaneConvolution::choices(std::size_t rows) const {
     done += piece.rows;
   }
   const auto all = static_cast<double>(rows);
-  if (!std::isinf(packed_cost_)) add("popcount", rows, packed_cost_ * all, false);
+  if (!std::isinf(popcount_cost_)) add("popcount", rows, popcount_cost_ * all, false);
   for (Form form : {Form::kPlanes, Form::kSparse})
     for (std::size_t i = 0; i < table_.count; ++i) {
       const double cost = form == Form::kPlanes ? costs_[i] : sparse_costs_[i];
@@ -231,8 +231,8 @@ bool BitplaneConvolution::pays_for_few(Form form) const {
 bool BitplaneConvolution::pays(const double* costs) const {
   for (std::size_t i = 0; i < table_.count; ++i) {
     const std::size_t lanes = table_.widths[i].lanes, rows = std::min(lanes, kUsualBatch * positions_);
-    const bool filled = rows == lanes || i + 1 == table_.count || std::isinf(packed_cost_);
-    const double other = packed_cost_ * static_cast<double>(rows);
+    const bool filled = rows == lanes || i + 1 == table_.count || std::isinf(popcount_cost_);
+    const double other = popcount_cost_ * static_cast<double>(rows);
     const bool least = costs[i] <= costs_[i] && costs[i] <= sparse_costs_[i] && costs[i] < other;
     if (filled && least) return true;
   }

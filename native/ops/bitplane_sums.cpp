@@ -29,9 +29,9 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (levels != nullptr) {
     op->half_ = levels->half(), op->middle_ = levels->middle();
     op->half_.resize(round_up(shape.filters, kChainPadding)), op->middle_.resize(op->half_.size());
-    op->packed_cost_ += op->popcount_cost(kSharedFilters) + kLevelCost * static_cast<double>(shape.filters);
+    op->popcount_cost_ += op->popcount_cost(kSharedFilters) + kLevelCost * static_cast<double>(shape.filters);
   }
-  if (layout != Layout::kChosen) op->packed_cost_ = HUGE_VAL;
+  if (layout != Layout::kChosen) op->popcount_cost_ = HUGE_VAL;
   if (layout == Layout::kChosen || layout == Layout::kPlanes) op->expect_dense();
   const bool rare = density(signs) < kDensest;
   if (layout == Layout::kSparse || (layout == Layout::kChosen && rare)) op->add_sparse_sums({&signs});
@@ -54,8 +54,8 @@ std::unique_ptr<BitplaneConvolution> BitplaneConvolution::make(const KernelTable
   if (!bases.has_value()) return nullptr;
   std::unique_ptr<BitplaneConvolution> op(new BitplaneConvolution(kernels, shape, true));
   op->bases_ = std::move(*bases);
-  op->packed_cost_ *= 2;
-  if (layout == Layout::kSparse) op->packed_cost_ = HUGE_VAL;
+  op->popcount_cost_ *= 2;
+  if (layout == Layout::kSparse) op->popcount_cost_ = HUGE_VAL;
   op->add_sparse_sums({&first.filters.signs, &second.filters.signs});
   return op->sparse() ? std::move(op) : nullptr;
 }

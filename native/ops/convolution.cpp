@@ -142,7 +142,7 @@ Convolution::~Convolution() = default;
 const char* Convolution::kernel() const {
   switch (shape_.storage) {
     case Storage::kBits:
-      return shape_.in.planes == 1 ? "xor-popcount" : "xor-popcount, two planes";
+      return shape_.in.planes == 1 ? "popcount" : "popcount, two planes";
     case Storage::kBytes:
     case Storage::kSigned:
       return "int8";

@@ -120,7 +120,7 @@ struct PixelChannels {
 
 // The layout of bits that products are computed in: the cheaper one, or always one of them where there is a
 // choice.
-enum class Layout { kChosen, kPacked, kPlanes, kMirrored, kSparse };
+enum class Layout { kChosen, kPopcount, kPlanes, kMirrored, kSparse };
 
 // What operators need of the plan that is being built.
 class Emitter {

@@ -93,7 +93,7 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
       return plan.emit(std::move(signs), {pixels.image}, node.output(as_bits(in)), Storage::kBits);
   }
   const BinaryProduct* product =
-      table || plan.layout() == Layout::kPacked ? nullptr : plan.sole_product(inputs[0]);
+      table || plan.layout() == Layout::kPopcount ? nullptr : plan.sole_product(inputs[0]);
   auto op =
       std::make_unique<Threshold>(plan.kernels(), in, std::move(cuts), std::move(invert), std::move(border));
   std::unique_ptr<BitplaneConvolution> planes;
@@ -101,7 +101,7 @@ Value build_threshold(NodeReader& node, const std::vector<Value>& inputs, Emitte
     planes = BitplaneConvolution::make(plan.kernels(), *product, op->plain_cuts(), plan.layout());
   if (planes != nullptr) {
     const Value input = product->input;
-    planes->keep_packed(plan.take_product(), std::move(op));
+    planes->keep_popcount(plan.take_product(), std::move(op));
     return plan.emit(std::move(planes), {input}, node.output(as_bits(in)), Storage::kBits);
   }
   std::vector<Value> read = {plan.stored(inputs[0], Storage::kInts)};

@@ -210,7 +210,7 @@ std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>&
   // After pool_sums, which finds a maximum where the sums are made; what is left is found among bytes.
   fusion.narrow_integers();
   // Last: a product takes along the whole chain behind it, in which join_chains has put its sums first.
-  if (layout != Layout::kPacked) place_products(links, kernels, layout);
+  if (layout != Layout::kPopcount) place_products(links, kernels, layout);
   return links.finish();
 }
 

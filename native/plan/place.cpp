@@ -65,16 +65,16 @@ class Placement {
     rule.shift.resize(filters, 0.0f);
     auto planes = BitplaneConvolution::make(kernels_, product, rule, layout_);
     if (planes == nullptr) return;
-    std::unique_ptr<Sequence> packed = level_sums(first, before);
-    packed->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
-    planes->keep_packed(std::move(packed), nullptr);
+    std::unique_ptr<Sequence> popcount = level_sums(first, before);
+    popcount->add(std::move(stages_[i].op), {3}, words_for(filters) * sizeof(Word));
+    planes->keep_popcount(std::move(popcount), nullptr);
     replace(i, {first, before}, std::move(planes));
   }
 
   void place_product(std::size_t i, std::size_t before, const Chain* chain) {
     auto planes = BitplaneConvolution::make(kernels_, *stages_[before].product, nullptr, layout_);
     if (planes == nullptr) return;
-    planes->keep_packed(std::move(stages_[before].op), std::move(stages_[i].op), chain);
+    planes->keep_popcount(std::move(stages_[before].op), std::move(stages_[i].op), chain);
     replace(i, {before}, std::move(planes));
   }
 
@@ -83,7 +83,7 @@ class Placement {
     if (first == kNoStage) return;
     auto planes = BitplaneConvolution::make(kernels_, *stages_[first].product, &levels, layout_);
     if (planes == nullptr) return;
-    planes->keep_packed(level_sums(first, before), std::move(stages_[i].op), chain, kChainFloats);
+    planes->keep_popcount(level_sums(first, before), std::move(stages_[i].op), chain, kChainFloats);
     replace(i, {first, before}, std::move(planes));
   }
 
@@ -93,7 +93,7 @@ class Placement {
     const BinaryProduct &a = *stages_[first].product, &b = *stages_[second].product;
     auto planes = BitplaneConvolution::make(kernels_, a, b, layout_);
     if (planes == nullptr) return;
-    planes->keep_packed(pair_sums(first, second, before), std::move(stages_[i].op), chain);
+    planes->keep_popcount(pair_sums(first, second, before), std::move(stages_[i].op), chain);
     replace(i, {first, second, before}, std::move(planes));
   }
 
@@ -107,16 +107,16 @@ class Placement {
   // Takes the product and its levels over, with a window sum of their own.
   std::unique_ptr<Sequence> level_sums(std::size_t first, std::size_t before) {
     ConvolutionShape window = stages_[first].product->shape;
-    auto packed = std::make_unique<Sequence>(row_bytes(window.in, Storage::kBits));
-    packed->add(std::move(stages_[first].op), {0}, window.filters * sizeof(std::int32_t));
+    auto popcount = std::make_unique<Sequence>(row_bytes(window.in, Storage::kBits));
+    popcount->add(std::move(stages_[first].op), {0}, window.filters * sizeof(std::int32_t));
     const std::size_t filters = std::exchange(window.filters, 1);
     Filters ones;  // whose sum all filters share
     ones.signs = SignRows(1, window.depth());
-    packed->add(std::make_unique<Convolution>(kernels_, window, ones, std::vector<float>()), {0},
-                sizeof(std::int32_t));
-    packed->add(std::move(stages_[before].op), {1, 2}, filters * sizeof(float));
+    popcount->add(std::make_unique<Convolution>(kernels_, window, ones, std::vector<float>()), {0},
+                  sizeof(std::int32_t));
+    popcount->add(std::move(stages_[before].op), {1, 2}, filters * sizeof(float));
     --links_.uses[stages_[before].inputs[1]];
-    return packed;
+    return popcount;
   }
 
   // Two products of the same inputs that nobody reads but the stage which adds them, or kNoStage.
@@ -137,12 +137,12 @@ class Placement {
   std::unique_ptr<Sequence> pair_sums(std::size_t first, std::size_t second, std::size_t before) {
     const BinaryProduct& product = *stages_[first].product;
     const std::size_t row = product.shape.filters * sizeof(std::int32_t);
-    auto packed = std::make_unique<Sequence>(row_bytes(product.shape.in, Storage::kBits));
-    packed->add(std::move(stages_[first].op), {0}, row);
-    packed->add(std::move(stages_[second].op), {0}, row);
-    packed->add(std::move(stages_[before].op), {1, 2}, row);
+    auto popcount = std::make_unique<Sequence>(row_bytes(product.shape.in, Storage::kBits));
+    popcount->add(std::move(stages_[first].op), {0}, row);
+    popcount->add(std::move(stages_[second].op), {0}, row);
+    popcount->add(std::move(stages_[before].op), {1, 2}, row);
     --links_.uses[product.input];
-    return packed;
+    return popcount;
   }
 
   void place_pair(std::size_t i, std::size_t before, const Threshold& threshold) {
@@ -151,9 +151,9 @@ class Placement {
     const BinaryProduct &a = *stages_[first].product, &b = *stages_[second].product;
     auto planes = BitplaneConvolution::make(kernels_, a, b, threshold.plain_cuts(), layout_);
     if (planes == nullptr) return;
-    std::unique_ptr<Sequence> packed = pair_sums(first, second, before);
-    packed->add(std::move(stages_[i].op), {3}, words_for(a.shape.filters) * sizeof(Word));
-    planes->keep_packed(std::move(packed), nullptr);
+    std::unique_ptr<Sequence> popcount = pair_sums(first, second, before);
+    popcount->add(std::move(stages_[i].op), {3}, words_for(a.shape.filters) * sizeof(Word));
+    planes->keep_popcount(std::move(popcount), nullptr);
     replace(i, {first, second, before}, std::move(planes));
   }
 

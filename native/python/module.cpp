@@ -134,11 +134,11 @@ Described describe(const nb::sequence& inputs, const nb::sequence& nodes) try {
 
 sb::Layout layout_from(const std::string& name) {
   if (name == "chosen") return sb::Layout::kChosen;
-  if (name == "packed") return sb::Layout::kPacked;
-  if (name == "planes") return sb::Layout::kPlanes;
+  if (name == "popcount") return sb::Layout::kPopcount;
+  if (name == "bit-planes") return sb::Layout::kPlanes;
   if (name == "mirrored") return sb::Layout::kMirrored;
   if (name == "sparse") return sb::Layout::kSparse;
-  refuse("unknown layout '" + name + "'; use chosen, packed, planes, mirrored or sparse");
+  refuse("unknown layout '" + name + "'; use chosen, popcount, bit-planes, mirrored or sparse");
 }
 
 class PythonPlan {

@@ -103,8 +103,8 @@ def test_sums_of_all_layouts_equal_the_reference(native, pad, side, channels, fi
     batches = values(rng, x, batch)
     expected = reference.run(graph, {"x": batches})
     for isa in native:
-        mirrored = "mirrored bit-planes" if isa == "avx512" else "xor-popcount"
-        for layout, kernel in (("planes", "bit-planes"), ("packed", "xor-popcount"), ("mirrored", mirrored)):
+        mirrored = "mirrored bit-planes" if isa == "avx512" else "popcount"
+        for layout, kernel in (("bit-planes", "bit-planes"), ("popcount", "popcount"), ("mirrored", mirrored)):
             plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), "y", isa, 1, layout)
             got = np.empty(expected.shape, np.float32)
             plan.run([batches], got)

@@ -88,7 +88,7 @@ def test_random_sums_equal_the_reference_mirrored(native, data):
     for isa in native:
         for threads in (1, 3):
             plan = _native.Plan(describe_inputs(graph), describe_nodes(graph), output, isa, threads, "mirrored")
-            got = np.empty_like(expected)
+            got = np.empty(expected.shape, expected.dtype)
             plan.run(list(given.values()), got)
             np.testing.assert_array_equal(got, expected, isa)
 
@@ -144,7 +144,7 @@ def test_many_taps_of_one_channel_are_not_sorted(native):
     assert "mirrored" not in " ".join(kernels(graph, native[0]).values())
 
 
-@pytest.mark.parametrize("layout", ["chosen", "packed", "planes", "mirrored"])
+@pytest.mark.parametrize("layout", ["chosen", "popcount", "bit-planes", "mirrored"])
 @pytest.mark.parametrize("threads", [2, 3, 5])
 def test_layers_divided_among_threads_equal_the_reference(native, layout, threads):
     """Rows of several tiles, and filters of one tile."""
@@ -162,5 +162,7 @@ def test_an_unknown_layout_is_refused(native):
     rng = np.random.default_rng(0)
     x = Bits((3, 4, 4))
     graph = Graph({"x": x}, layer(rng, "y", "x", 3, 4, SAME), "y")
-    with pytest.raises(ValueError, match="unknown layout 'sideways'; use chosen, packed, planes, mirrored or sparse"):
+    with pytest.raises(
+        ValueError, match="unknown layout 'sideways'; use chosen, popcount, bit-planes, mirrored or sparse"
+    ):
         forced(graph, values(rng, x, 1), "sideways", runtime.isas()[0])

@@ -103,8 +103,8 @@ def test_the_plan_fuses_and_says_so(native):
     assert plan["bits2"].kernel == "plain, fused with 'body'"
     assert plan["sum"].kernel == "plain, fused with 'body'"
     assert plan["flat"].kernel == "view"
-    assert plan["logits"].kernel == "xor-popcount"
-    assert plan["body"].kernel == "xor-popcount"
+    assert plan["logits"].kernel == "popcount"
+    assert plan["body"].kernel == "popcount"
     assert plan["body"].why == ""
     assert plan["stem"].kernel == "int8"
     assert "pixels" in plan["stem"].why

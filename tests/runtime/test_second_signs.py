@@ -12,7 +12,7 @@ from signbit.packed import nodes as n
 from signbit.packed.edges import Bits
 from signbit.packed.graph import Graph
 
-KERNELS = {True: "bit-planes", False: "xor-popcount"}
+KERNELS = {True: "bit-planes", False: "popcount"}
 
 
 def block(rng, channels, filters, *, pad=1, other=0):

@@ -9,8 +9,8 @@ from signbit.packed.graph import Graph
 from signbit.runtime.engine import NativeEngine, Way
 from signbit.runtime.isa import REFERENCE, choose
 
-FORMS = {"popcount": "packed", "bit-planes": "planes", "mirrored": "mirrored", "sparse": "sparse"}
-"""The forms of a binary layer, and the native layout that forces each."""
+FORMS = ("popcount", "bit-planes", "mirrored", "sparse")
+"""The forms of a binary layer, by the names that force them."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def explain(
     if name == REFERENCE:
         return []
     make = partial(NativeEngine, graph, name, threads)
-    engines = {"": make(), **{form: make(layout) for form, layout in FORMS.items()}}
+    engines = {"": make(), **{form: make(form) for form in FORMS}}
     times: dict[str, list[list[float]]] = {form: [] for form in engines}
     for _ in range(3):
         for form, engine in engines.items():
@@ -120,7 +120,7 @@ def _forms(
 
 def sparse_time(graph: Graph, batches: Mapping[str, Array], *, isa: str) -> tuple[Piece, float] | None:
     """The piece that the one layer of `graph` is on sparse lists, and its measured time in µs; None if it is mixed."""
-    engine = NativeEngine(graph, isa, 1, FORMS["sparse"])
+    engine = NativeEngine(graph, isa, 1, "sparse")
     taken = [way for way in _ways(engine, batches) if way.taken]
     if len(taken) != 1 or not taken[0].kernel.startswith("sparse"):
         return None
@@ -138,8 +138,8 @@ def ratios(graph: Graph, batches: Mapping[str, Array], *, isa: str, widths: Sequ
     """
     offered = _ways(NativeEngine(graph, isa, 1), batches)
     found = []
-    for form, layout in FORMS.items():
-        engine = NativeEngine(graph, isa, 1, layout)
+    for form in FORMS:
+        engine = NativeEngine(graph, isa, 1, form)
         if form == "popcount":  # forced to it, a layer has no choice to tell of; free, it tells what this would cost
             ways = [way for way in offered if way.kernel == form and not way.taken]
         else:

@@ -64,8 +64,8 @@ class Engine(Protocol):
 class NativeEngine:
     """A plan of the native engine; what is fused into an earlier node takes no time of its own.
 
-    `layout` other than "chosen" forces one form of every layer that has a choice: "packed", "planes", "mirrored" or
-    "sparse".
+    `layout` other than "chosen" forces one form of every layer that has a choice: "popcount", "bit-planes",
+    "mirrored" or "sparse".
     """
 
     def __init__(self, graph: Graph, isa: str, threads: int, layout: str = "chosen") -> None:
