@@ -59,8 +59,8 @@ struct Step {
 };
 
 // Joins element-wise chains with each other and with the products before them, and pools with convolutions
-// (docs/engine.md). What is taken up loses its operator; entry i of the result is the stage that does the work
-// of stage i.
+// (docs/engine.md). What is taken up loses its operator; entry i of the result is the stage that does the
+// work of stage i.
 std::vector<std::size_t> fuse(std::vector<Stage>& stages, std::deque<PlanValue>& values, Value output,
                               const KernelTable& kernels, Layout layout);
 
