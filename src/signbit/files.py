@@ -21,8 +21,9 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError as error:
+    except BaseException as error:  # an interruption too leaves nothing beside
         with suppress(OSError):
             beside.unlink()
-        # It names the file that was asked for, not the one beside it.
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        if isinstance(error, OSError):  # it names the file that was asked for, not the one beside it
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise

@@ -22,6 +22,16 @@ def test_a_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytes
     assert os.listdir(tmp_path) == ["model.sbit"]
 
 
+def test_an_interruption_leaves_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "model.sbit", b"new")
+    assert not os.listdir(tmp_path)
+
+
 def test_folders_are_not_made(tmp_path: Path) -> None:
     path = tmp_path / "none" / "model.sbit"
     with pytest.raises(FileNotFoundError) as caught:
